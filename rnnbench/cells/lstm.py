@@ -1,0 +1,79 @@
+"""Long short-term memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from rnnbench.cells.activations import sigmoid, tanh
+from rnnbench.cells.base import Deferred, Drive, Gate, GatedCell, Gates, Initializer, zeros
+from rnnbench.cells.initializers import constant
+
+
+class LSTM(GatedCell):
+    r"""LSTM (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000).
+
+        i = sigmoid(x W_i + b_i + h U_i)        input gate
+        f = sigmoid(x W_f + b_f + h U_f)        forget gate
+        g = tanh   (x W_g + b_g + h U_g)        candidate
+        o = sigmoid(x W_o + b_o + h U_o)        output gate
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    b_f starts at `forget_bias`: 1 as in Jozefowicz et al. (2015); `flax.nnx.LSTMCell` starts at 0. PyTorch
+    has two biases a gate, which add up to this one. With `peepholes` (Gers & Schmidhuber 2000) the gates
+    see the cell through vectors p that start at zero: i and f get `+ p * c` and o gets `+ p_o * c'` inside
+    the sigmoid.
+    """
+
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        forget_bias: float = 1.0,
+        peepholes: bool = False,
+        bias_init: Mapping[str, Initializer] | None = None,
+        **options: Any,
+    ):
+        """Creates the parameters.
+
+        Args:
+            in_features: width of the input.
+            hidden_features: width of the hidden state.
+            forget_bias: b_f at the start.
+            peepholes: whether the gates see the cell state.
+            bias_init: initialisers of biases by gate, for instance `chrono(longest)`; wins over `forget_bias`.
+            options: the others of `GatedCell`.
+        """
+        self.peepholes = peepholes
+        biases = {"forget": constant(forget_bias), **(bias_init or {})}
+        super().__init__(in_features, hidden_features, bias_init=biases, **options)
+        if peepholes:
+            key = options["rngs"].params()
+            self.peephole = nnx.Param(zeros(key, (3, hidden_features), self.param_dtype))
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """Input, forget, candidate and output; with peepholes, the step adds those before it activates."""
+        seen = Deferred(sigmoid) if self.peepholes else sigmoid
+        return {"input": seen, "forget": seen, "candidate": tanh, "output": seen}
+
+    def step(
+        self, gates: Gates, h: Float[Array, "*b hidden"], c: Float[Array, "*b hidden"]
+    ) -> tuple[Float[Array, "*b hidden"], Float[Array, "*b hidden"]]:
+        """(h', c') from the gates and c."""
+        if self.peepholes:
+            p_input, p_forget, p_output = self.peephole[...]
+
+            def look(gate: Drive, peephole: Array, cell: Array) -> Array:
+                return gate.activate(gate.from_input + gate.from_state(h) + jnp.broadcast_to(peephole, cell.shape) * cell)
+
+            c = look(gates.forget, p_forget, c) * c + look(gates.input, p_input, c) * gates.candidate
+            return look(gates.output, p_output, c) * tanh(c), c
+        c = gates.forget * c + gates.input * gates.candidate
+        return gates.output * tanh(c), c

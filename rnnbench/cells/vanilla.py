@@ -1,0 +1,50 @@
+"""The vanilla (Elman) recurrent network."""
+
+from typing import Any, Literal
+
+from jaxtyping import Array, Float
+
+from rnnbench.cells.activations import Activation, identity, relu, tanh
+from rnnbench.cells.base import GatedCell, Gates
+
+_ACTIVATIONS = {"tanh": tanh, "relu": relu, "identity": identity}
+
+
+class VanillaRNN(GatedCell):
+    r"""Vanilla RNN (Elman 1990, "Finding structure in time").
+
+        h_t = f(x_t W + b + h_{t-1} U)
+
+    with f = tanh, relu or the identity. With `activation="relu"` and
+    `recurrent_kernel_init=rnnbench.cells.identity_matrix` it is the IRNN of Le et al. (2015); with the
+    identity it is a linear network, whose gradient is known in closed form.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        activation: Literal["tanh", "relu", "identity"] = "tanh",
+        **options: Any,
+    ):
+        """Creates the parameters.
+
+        Args:
+            in_features: width of the input.
+            hidden_features: width of the hidden state.
+            activation: f.
+            options: those of `GatedCell`.
+        """
+        self.activation = activation
+        super().__init__(in_features, hidden_features, **options)
+
+    @property
+    def gates(self) -> dict[str, Activation]:
+        """The one drive, named after the state that it becomes."""
+        return {"hidden": _ACTIVATIONS[self.activation]}
+
+    def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
+        """h_t is the activated drive itself."""
+        del h
+        return gates.hidden
