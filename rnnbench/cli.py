@@ -1,0 +1,269 @@
+"""The command line: `rnnbench [key=value ...]` trains (Hydra's grammar), a bare word first is another command.
+
+JAX, pandas and wandb are imported only once a job or a command needs them.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import (
+    CompactHydraException,
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnbench.config import config_error, did_you_mean, parse
+from rnnbench.errors import UserError
+
+TRACEBACK = "HYDRA_FULL_ERROR"
+"""Environment variable: 1 shows the traceback of an error."""
+
+COMMANDS = ("show",)
+
+INTERRUPTED = 130
+"""Exit code of a process ended by Ctrl-C, as shells count it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit code.
+
+    Returns:
+        0: all is well; 1: a bug; 2: something the user can set right; 3: a run's loss diverged;
+        130: interrupted by Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    show_traceback = os.environ.get(TRACEBACK) == "1"
+    try:
+        with _current_folder_importable():
+            if argv == ["--version"]:
+                print(f"rnnbench {metadata.version('rnnbench')}")
+                return 0
+            if argv and _is_bare_word(argv[0]):
+                return _command(argv[0], argv[1:])
+            return _train(argv)
+    except KeyboardInterrupt:
+        print("\nrnnbench: stopped; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if show_traceback:
+            traceback.print_exception(error)
+        message, code = _in_words(error)
+        print(f"rnnbench: error: {message}", file=sys.stderr)
+        return code
+
+
+def _is_bare_word(argument: str) -> bool:
+    return not argument.startswith(("-", "+", "~")) and "=" not in argument
+
+
+def _command(name: str, arguments: list[str]) -> int:
+    if name == "show":
+        from rnnbench import show
+
+        return show.main(arguments)
+    raise UserError(
+        f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}, "
+        f"and without one, key=value trains{did_you_mean(name, COMMANDS)}"
+    )
+
+
+@contextlib.contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """A `_target_` in the current folder is found by the console script too, as by `python -m rnnbench`."""
+    folder = os.getcwd()
+    present = folder in sys.path or "" in sys.path
+    if not present:
+        sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if not present:
+            sys.path.remove(folder)
+
+
+def _train(argv: list[str]) -> int:
+    """Hydra's application: composes the configuration of each job, and trains it."""
+    parser = get_args_parser()
+    parser.error = _refuse_flags  # type: ignore[method-assign,assignment]
+    flags = parser.parse_args(argv)
+    if flags.multirun and (flags.cfg or flags.info):
+        raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
+    jobs = _Jobs(flags.overrides)
+    for study, path in _studies().items():
+        ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
+    application = hydra.main(version_base="1.3", config_path=str(_shipped("conf")), config_name="config")(jobs)
+    with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *argv]):
+        # A folder on Hydra's search path that does not exist is a mistake, not a hint.
+        warnings.filterwarnings("error", message="provider=hydra.searchpath")
+        try:
+            application()
+        except SystemExit as exit:
+            return exit.code if isinstance(exit.code, int) else 1
+    return jobs.report()
+
+
+def _shipped(folder: str) -> Path:
+    """A folder that a wheel carries inside the package, and a checkout at its top."""
+    package = Path(__file__).parent
+    inside = package / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def _studies() -> dict[str, Path]:
+    """The studies' configurations by name: `experiments/<study>/<study>.yaml`."""
+    paths = sorted(_shipped("experiments").glob("*/*.yaml"))
+    return {path.stem: path for path in paths if path.stem == path.parent.name}
+
+
+def _refuse_flags(message: str) -> None:
+    raise UserError(f"{message}; `rnnbench --help` explains the command line")
+
+
+@contextlib.contextmanager
+def _errors_raised() -> Iterator[None]:
+    """Lets Hydra raise its errors to us, where it would print them and exit."""
+    before = os.environ.get(TRACEBACK)
+    os.environ[TRACEBACK] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[TRACEBACK]
+        else:
+            os.environ[TRACEBACK] = before
+
+
+@contextlib.contextmanager
+def _arguments(argv: list[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, argv
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+class _Jobs:
+    """Trains the jobs of one command, and keeps the errors of those that failed so that the others go on."""
+
+    def __init__(self, overrides: list[str]) -> None:
+        self.overrides = overrides
+        self.process = os.getpid()
+        self.total: int | None = None
+        self.failures: list[tuple[str, Exception]] = []
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        job = HydraConfig.get()
+        sweep = job.mode == RunMode.MULTIRUN
+        try:
+            position = self._position(job) if sweep else None
+            config = parse(cfg)
+            from rnnbench import runner
+
+            return runner.train(config, position=position)
+        except Exception as error:
+            if os.getpid() != self.process:
+                # In a launcher's own process: Hydra carries the error back.
+                raise
+            name = " ".join(job.overrides.task) if sweep else ""
+            if sweep:
+                print(f"rnnbench: failed: {name}: {_in_words(error)[0]}", file=sys.stderr)
+            self.failures.append((name, error))
+            return None
+
+    def _position(self, job: Any) -> str | None:
+        """Which run of how many, in words; announces a sweep before its first run."""
+        if not job.sweeper._target_.endswith(".BasicSweeper"):
+            return None
+        if self.total is None:
+            params = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
+            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+            [combinations] = BasicSweeper.split_arguments(parser.parse_overrides(params + self.overrides), None)
+            self.total = len(combinations)
+            print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
+        return f"run {job.job.num + 1} of {self.total}"
+
+    def report(self) -> int:
+        """Names the failed jobs; returns the exit code."""
+        if not self.failures:
+            return 0
+        if self.failures[0][0] == "":
+            raise self.failures[0][1]
+        codes = {_in_words(error)[1] for _, error in self.failures}
+        lines = [f"  {name}: {_in_words(error)[0]}" for name, error in self.failures]
+        count = f"{len(lines)} of {self.total} runs" if self.total else f"{len(lines)} runs"
+        print("\n".join([f"rnnbench: error: {count} failed:", *lines]), file=sys.stderr)
+        return next(code for code in (1, 3, 2) if code in codes)
+
+
+def _in_words(error: BaseException) -> tuple[str, int]:
+    """What to tell about an error, and the exit code: of Hydra's errors, without its stack and its hints."""
+    text = str(error).strip()
+    cause = error.__cause__
+    if isinstance(error, UserError):
+        return text, error.exit_code
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error), 2
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: expected key=value, +key=value or ~key, such as seed=1", 2
+    if isinstance(error, OmegaConfBaseException):
+        return config_error(error), 2
+    if isinstance(error, ConfigCompositionException):
+        if isinstance(cause, OmegaConfBaseException):
+            return config_error(cause), 2
+        return _composition(text), 2
+    if isinstance(error, CompactHydraException):
+        return text, 2
+    if isinstance(error, UserWarning):
+        return f"hydra.searchpath: {text.partition('path=')[2].replace(' is not', ': the folder is not')}", 2
+    if isinstance(error, yaml.YAMLError):
+        return f"not valid YAML: {' '.join(text.split())}", 2
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    """A group or one of its options that does not exist."""
+    missing = error.missing_cfg_file or ""
+    group, _, option = missing.rpartition("/")
+    if not group:
+        return f"cannot find the configuration {missing!r} (--config-name)"
+    if error.options is None:
+        known = sorted({entry.split("/")[0] for entry in _groups()})
+        return f"{group}: unknown group; the groups are {', '.join(known)}{did_you_mean(group, known)}"
+    options = ", ".join(error.options)
+    return f"{group}: unknown option {option!r}; expected one of {options}{did_you_mean(option, error.options)}"
+
+
+def _groups() -> list[str]:
+    return [*(path.name for path in _shipped("conf").iterdir() if path.is_dir()), "experiment"]
+
+
+def _composition(text: str) -> str:
+    """Hydra's other complaints about a command line, by what they begin with."""
+    first, *rest = text.splitlines()
+    if found := re.match(r"Ambiguous value for argument '(.*)'", first):
+        return f"{found[1]}: several values for one run; add -m to train a run for each of them"
+    if found := re.match(r"Could not override '([^']*)'", first):
+        return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], _groups())}"
+    return " ".join([first, *(line.strip() for line in rest)])
