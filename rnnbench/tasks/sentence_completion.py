@@ -1,0 +1,324 @@
+"""Sentence completion: a word at the start of a sentence decides a word far down in it."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rnnbench.tasks.base import TEST_SEED, Example, Task, cross_entropy
+from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
+
+SHORTEST_DISTANCE = 2
+MOST_ATTRACTORS = 4
+SPAN_ACCURACY = 0.9
+
+LOAN_SENTENCES = (
+    ("today , due to my current job situation and family conditions , I", "need"),
+    ("last year , due to my current job situation and family conditions , I", "had"),
+)
+"""What the study's story tells: both with the same filler, which is held out from training."""
+
+LOAN_DISTANCE = 13
+
+
+class Choice(NamedTuple):
+    """What one sentence is drawn by; a minimal pair is two of these that differ in `value` alone."""
+
+    kind: Int[Array, ""]
+    value: Int[Array, ""]
+    cue: Int[Array, ""]
+    bridge: Int[Array, ""]
+    ending: Int[Array, ""]
+    distance: Int[Array, ""]
+    filler: PRNGKeyArray
+
+
+class SentenceCompletion(Task):
+    """Predict every next word of English-like sentences; scored on the word that the cue at the start decides.
+
+    Three kinds of sentence, with the cue in capitals, the decided word in asterisks and its `distance` in brackets:
+
+        tense   TODAY , due to my current job situation and family conditions , I *need* to take a loan .     (13)
+                LAST YEAR , due to my current job situation and family conditions , I *had* to take a loan .  (13)
+        number  the LETTERS behind the old king *are* here .                                                  (5)
+        gender  the QUEEN while we knew the famous uncles taught *herself* again .                            (8)
+
+    `distance` is the decided word's position less that of the cue's last word. It is drawn first; filler phrases of
+    one to nine words then fill it exactly. Within a phrase, words hang on the two before them, phrases follow one
+    another at random: a model that wants to predict them must keep its state busy, while it holds the cue. (With a
+    loss on the decided word alone a vanilla RNN learns to ignore the filler, and the cells do not differ.) The
+    filler is drawn whatever the cue, so nothing but the cue tells the decided word. `attractors` counts the filler's
+    words that suggest its counterpart, up to 4 (that is, 4 or more): verbs of the other tense, nouns of the other
+    number, persons of the other gender. A quarter of the phrases are held out for the test.
+
+    The inputs are the sentence's words without the last, the targets those without the first:
+
+        inputs   the  queen  frankly  taught   herself  again  _  _
+        targets  queen  frankly  taught  herself  again  .     _  _
+        mask      1      1       1        1        1    1      0  0
+
+    The loss is the mean cross-entropy of a sentence's words, in nats. An answer is right (`accuracy`) where the decided
+    word is more probable than its counterpart in the minimal pair, the same sentence with the cue of the other
+    value. `pair_accuracy`: both of a minimal pair are right. `effective_span`: the largest distance up to which,
+    in bins 1-2, 3-4, 5-8, 9-16, ..., every accuracy is at least 0.9; `decided_loss`: the cross-entropy of the decided
+    word.
+    Chance: accuracy 1/2. Who does not use the cue, and is right on one of a pair with probability p, is right on the
+    other with 1 - p, so on both with at most 1/4. The effective span is 0.
+    Solved: effective span `max_distance`.
+
+    After Linzen, Dupoux & Goldberg 2016 (subject-verb agreement and its attractors).
+
+    Args:
+        kinds: which kinds of sentence, drawn equally often.
+        max_distance: the longest distance; the shortest is 2.
+        distances: how training draws them: "log", first a bin (1-2, 3-4, 5-8, ...), then a distance in it, or
+            "uniform". The test draws from every bin equally often.
+
+    Raises:
+        ValueError: a kind or a way to draw distances that does not exist, or a `max_distance` below 2.
+    """
+
+    score: ClassVar[str] = "accuracy"
+    score_goal: ClassVar[Literal["max", "min"]] = "max"
+    breakdowns = ("distance", "attractors")
+    vocabulary = VOCABULARY
+    vocab_size = len(VOCABULARY)
+    out_features = len(VOCABULARY)
+
+    def __init__(
+        self,
+        kinds: Sequence[str] = ("tense", "number", "gender"),
+        max_distance: int = 64,
+        distances: Literal["log", "uniform"] = "log",
+    ) -> None:
+        if not kinds or not set(kinds) <= set(KINDS):
+            raise ValueError(f"kinds: expected one or more of {', '.join(KINDS)}, got {', '.join(kinds) or 'none'}")
+        if max_distance < SHORTEST_DISTANCE:
+            raise ValueError(f"max_distance: expected at least {SHORTEST_DISTANCE}, got {max_distance}")
+        if distances not in ("log", "uniform"):
+            raise ValueError(f"distances: expected 'log' or 'uniform', got {distances!r}")
+        self.kinds = tuple(dict.fromkeys(kinds))
+        self.max_distance = max_distance
+        self.distances = distances
+        # Bin number i holds the distances from bin_ends[i] + 1 to bin_ends[i + 1].
+        ends = [SHORTEST_DISTANCE - 1]
+        while ends[-1] < max_distance:
+            ends.append(min(2 ** len(ends), max_distance))
+        self.bin_ends = tuple(ends)
+
+        rows = [KINDS[kind] for kind in self.kinds]
+        self._cues = _stack([[[pair[value] for pair in kind.cues] for kind in rows] for value in (0, 1)])
+        self._bridges = _stack([list(kind.bridges or ("",)) * (4 // len(kind.bridges or ("",))) for kind in rows])
+        self._decided = _stack([[[ending[value] for ending in kind.endings] for kind in rows] for value in (0, 1)])[
+            ..., 0
+        ]
+        self._tails = _stack([[ending[2] for ending in kind.endings] for kind in rows])
+        self._commas = np.array([kind.commas for kind in rows])
+        # For each kind and word: the value, 0 or 1, that it suggests inside a filler, or -1.
+        self._suggests = np.full((len(rows), len(VOCABULARY)), -1, np.int32)
+        for row, kind in zip(self._suggests, rows, strict=True):
+            for pair in kind.features:
+                row[encode(" ".join(pair))] = 0, 1
+        self._phrases = {held_out: PhraseTable.build(held_out) for held_out in (False, True)}
+        self.length = self._cues.shape[-1] - 1 + max_distance + self._tails.shape[-1]
+
+    def example(self, key: PRNGKeyArray) -> Example:
+        bin_key, distance_key, choice_key = jax.random.split(key, 3)
+        if self.distances == "log":
+            distance = self._distance(distance_key, jax.random.randint(bin_key, (), 0, len(self.bin_ends) - 1))
+        else:
+            distance = jax.random.randint(distance_key, (), SHORTEST_DISTANCE, self.max_distance + 1)
+        return self._write(self._choose(choice_key, distance), held_out=False)
+
+    def _distance(self, key: PRNGKeyArray, number: Int[Array, ""]) -> Int[Array, ""]:
+        """A distance from a bin."""
+        ends = jnp.array(self.bin_ends)
+        return jax.random.randint(key, (), ends[number] + 1, ends[number + 1] + 1)
+
+    def _choose(self, key: PRNGKeyArray, distance: Int[Array, ""]) -> Choice:
+        kind, value, cue, bridge, ending, filler = jax.random.split(key, 6)
+        return Choice(
+            kind=jax.random.randint(kind, (), 0, len(self.kinds)),
+            value=jax.random.randint(value, (), 0, 2),
+            cue=jax.random.randint(cue, (), 0, self._cues.shape[2]),
+            bridge=jax.random.randint(bridge, (), 0, self._bridges.shape[1]),
+            ending=jax.random.randint(ending, (), 0, self._tails.shape[1]),
+            distance=distance,
+            filler=filler,
+        )
+
+    def _write(self, choice: Choice, held_out: bool) -> Example:
+        kind, value, distance = choice.kind, choice.value, choice.distance
+        cue = jnp.asarray(self._cues)[value, kind, choice.cue]
+        bridge = jnp.asarray(self._bridges)[kind, choice.bridge]
+        decided = jnp.asarray(self._decided)[:, kind, choice.ending]
+        tail = jnp.asarray(self._tails)[kind, choice.ending]
+
+        # "today I need", "today , I need", "today , frankly I need", "today , quite frankly , I need"
+        between = distance - 1 - jnp.sum(bridge != 0)
+        commas = jnp.asarray(self._commas)[kind]
+        opening = jnp.int32(commas & (between >= 1))
+        closing = jnp.int32(commas & (between >= 3))
+        filler = self._fill(choice.filler, between - opening - closing, held_out)
+
+        start = jnp.sum(cue != 0)
+        answer = start - 1 + distance
+        comma = jnp.array(encode(COMMA))
+        words = (
+            self._lay(cue, 0)
+            + self._lay(comma * opening, start)
+            + self._lay(filler, start + opening)
+            + self._lay(comma * closing, start + between - 1)
+            + self._lay(bridge, answer - 1)
+            + self._lay(decided[value][None], answer)
+            + self._lay(tail, answer + 1)
+        )
+        mask = words[1:] != 0
+        against = jnp.asarray(self._suggests)[kind, filler] == 1 - value
+        return Example(
+            inputs=jnp.where(mask, words[:-1], 0),
+            targets=words[1:],
+            mask=mask,
+            info={
+                "distance": distance,
+                "attractors": jnp.minimum(jnp.sum(against), MOST_ATTRACTORS),
+                "kind": kind,
+                "value": value,
+                "answer": answer - 1,  # the step whose output is scored
+                "counterpart": decided[1 - value],
+            },
+        )
+
+    def _lay(self, words: Int[Array, " words"], start: Int[Array, ""] | int) -> Int[Array, " positions"]:
+        """The words from position `start` on in a sentence that is otherwise empty."""
+        places = jnp.arange(self.length + 1) - start
+        inside = (places >= 0) & (places < words.shape[0])
+        return jnp.where(inside, words[jnp.clip(places, 0, words.shape[0] - 1)], 0)
+
+    def _fill(self, key: PRNGKeyArray, size: Int[Array, ""], held_out: bool) -> Int[Array, " most"]:
+        """Random phrases of together `size` words, padded: lengths are equally likely; the last is cut to what is left.
+
+        Since there are phrases of every length, all can be drawn at once.
+        """
+        phrases = self._phrases[held_out]
+        most = max(self.max_distance - 1, 1)
+        length_key, group_key, row_key = jax.random.split(key, 3)
+        longest = phrases.words.shape[1]
+        ends = jnp.minimum(jnp.cumsum(jax.random.randint(length_key, (most,), 1, longest + 1)), size)
+        starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
+        lengths = ends - starts
+        first, count = jnp.asarray(phrases.group_start)[lengths], jnp.asarray(phrases.group_count)[lengths]
+        group = jax.random.randint(group_key, (most,), first, first + count)
+        first, count = jnp.asarray(phrases.row_start)[group], jnp.asarray(phrases.row_count)[group]
+        rows = jax.random.randint(row_key, (most,), first, first + count)
+
+        places = jnp.arange(most)
+        phrase = jnp.minimum(jnp.searchsorted(ends, places, side="right", method="compare_all"), most - 1)
+        words = jnp.asarray(phrases.words)[rows[phrase], jnp.minimum(places - starts[phrase], longest - 1)]
+        return jnp.where(places < size, words, 0)
+
+    def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
+        losses = cross_entropy(outputs, example.targets)
+        return jnp.sum(jnp.where(example.mask, losses, 0.0)) / jnp.sum(example.mask, dtype=losses.dtype)
+
+    def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
+        """The cross-entropy of the decided word alone."""
+        answer = example.info["answer"]
+        return cross_entropy(outputs[answer], example.targets[answer])
+
+    def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
+        answer = example.info["answer"]
+        logits = outputs[answer]
+        right = logits[example.targets[answer]] > logits[example.info["counterpart"]]
+        return {"accuracy": jnp.float32(right), "decided_loss": self.probe_loss(outputs, example)}
+
+    def chance(self) -> dict[str, float]:
+        return {"accuracy": 1 / 2, "pair_accuracy": 1 / 4, "effective_span": 0.0}
+
+    def solved(self, summary: dict[str, float]) -> bool:
+        return summary["effective_span"] >= self.max_distance
+
+    def test_set(self, size: int) -> Example:
+        """Minimal pairs, one after the other, with held-out phrases; bins of distance and kinds take turns."""
+        bins = len(self.bin_ends) - 1
+
+        def pair(key: PRNGKeyArray, number: Int[Array, ""]) -> Example:
+            distance_key, choice_key = jax.random.split(key)
+            choice = self._choose(choice_key, self._distance(distance_key, number % bins))
+            return self._pair(choice._replace(kind=number // bins % len(self.kinds)))
+
+        return self._pairs(pair, size)
+
+    def probe_set(self, size: int) -> Example:
+        """Minimal pairs at the longest distance, their cues of equally many words: the time steps line up."""
+        sizes = np.sum(self._cues[0] != 0, axis=-1)
+        longest = jnp.array([np.resize(np.flatnonzero(row == sizes.max()), row.size) for row in sizes])
+
+        def pair(key: PRNGKeyArray, number: Int[Array, ""]) -> Example:
+            choice = self._choose(key, jnp.int32(self.max_distance))
+            kind = number % len(self.kinds)
+            return self._pair(choice._replace(kind=kind, cue=longest[kind, choice.cue]))
+
+        return self._pairs(pair, size)
+
+    def _pair(self, choice: Choice) -> Example:
+        return jax.vmap(lambda value: self._write(choice._replace(value=value), held_out=True))(jnp.arange(2))
+
+    def _pairs(self, pair: Callable[[PRNGKeyArray, Int[Array, ""]], Example], size: int) -> Example:
+        keys = jax.random.split(jax.random.key(TEST_SEED), (size + 1) // 2)
+        pairs = jax.vmap(pair)(keys, jnp.arange(len(keys)))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], pairs)
+
+    def summary(self, metrics: dict[str, np.ndarray], test_set: Example) -> dict[str, float]:
+        right = np.asarray(metrics["accuracy"])
+        distance = np.asarray(test_set.info["distance"])
+        span = 0
+        for shorter, longest in pairwise(self.bin_ends):
+            inside = (distance > shorter) & (distance <= longest)
+            if not inside.any() or right[inside].mean() < SPAN_ACCURACY:
+                break
+            span = longest
+        both = right[: len(right) // 2 * 2].reshape(-1, 2).all(axis=1)
+        return super().summary(metrics, test_set) | {
+            "pair_accuracy": float(np.mean(both)) if both.size else float("nan"),
+            "effective_span": float(span),
+        }
+
+    def showcase(self, predict: Callable[[Array, Array], Array]) -> list[dict[str, object]]:
+        """The loan sentences: for each, the probability of "need" and of "had", the two of them taken as the only
+        choices (they add up to 1). `correct` marks the one that the cue asks for.
+
+        Nothing where the task has no sentences about tense or none of that distance.
+        """
+        if "tense" not in self.kinds or self.max_distance < LOAN_DISTANCE:
+            return []
+        sizes = np.array([len(encode(prompt)) for prompt, _ in LOAN_SENTENCES])
+        inputs = np.zeros((len(sizes), self.length), np.int32)
+        words = padded([prompt for prompt, _ in LOAN_SENTENCES])
+        inputs[:, : words.shape[1]] = words
+        mask = np.arange(self.length)[None, :] < sizes[:, None]
+        outputs = np.asarray(predict(jnp.asarray(inputs), jnp.asarray(mask)))
+        forms = [form for _, form in LOAN_SENTENCES]
+        logits = outputs[np.arange(len(sizes)), sizes - 1][:, encode(" ".join(forms))]
+        probabilities = np.asarray(jax.nn.softmax(logits))
+        return [
+            {"prompt": prompt, "continuation": form, "probability": float(probability), "correct": form == right}
+            for (prompt, right), row in zip(LOAN_SENTENCES, probabilities, strict=True)
+            for form, probability in zip(forms, row, strict=True)
+        ]
+
+    def render(self, example: Example) -> str:
+        """The sentence of one example, as text."""
+        mask = np.asarray(example.mask)
+        words = [example.inputs[0], *np.asarray(example.targets)[mask]]
+        return " ".join(self.vocabulary[int(word)] for word in words)
+
+
+def _stack(texts: Sequence[object]) -> Int[np.ndarray, "*axes words"]:
+    """Ids of the words of nested lists of texts, padded."""
+    array = np.array(texts, dtype=str)
+    return padded(list(array.ravel())).reshape(*array.shape, -1)
