@@ -1,0 +1,73 @@
+"""From what a program measured to the rows of the record tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rnnbench.tasks.base import Task
+
+Columns = dict[str, list[Any]]
+
+
+def test_rows(task: Task, test_set: Any, metrics: dict[str, np.ndarray]) -> tuple[dict[str, float], list[dict]]:
+    """A run's test summary, and its score broken down by what the task names in `breakdowns`.
+
+    Args:
+        task: the task.
+        test_set: its test set, as numpy arrays.
+        metrics: metrics of every example, each `(size,)`.
+
+    Returns:
+        The summary by name of metric, and rows of the `scores` table without run and step.
+    """
+    rows = []
+    for by in task.breakdowns:
+        where = test_set.info[by]
+        for low, high in bins(where, logarithmic=by == "distance"):
+            inside = metrics[task.score][(where >= low) & (where <= high)]
+            rows.append(
+                {"metric": task.score, "by": by, "low": low, "high": high, "value": float(inside.mean()), "count": len(inside)}
+            )
+    return task.summary(metrics, test_set), rows
+
+
+def bins(values: Int[np.ndarray, " size"], *, logarithmic: bool) -> list[tuple[int, int]]:
+    """The inclusive bins that hold any of the values: 1-2, 3-4, 5-8, 9-16, ... if logarithmic, else one for each."""
+    present = np.unique(values).tolist()
+    if not logarithmic:
+        return [(value, value) for value in present]
+    highs = sorted({max(2, 1 << (value - 1).bit_length()) for value in present})
+    return [(1 if high == 2 else high // 2 + 1, high) for high in highs]
+
+
+def train_rows(
+    scalars: dict[str, Float[np.ndarray, " steps"]], first: int, done: int, every: int
+) -> list[tuple[int, str, float]]:
+    """(step, metric, value) rows of a segment: means over windows of `every` steps, named by their last step.
+
+    Args:
+        scalars: a run's scalars of every step of the segment.
+        first: number of the segment's first step, from 1.
+        done: number of the last step that was done; later ones are ignored.
+        every: steps in a window; the segment's end closes one early.
+    """
+    steps = np.arange(first, done + 1)
+    if len(steps) == 0:
+        return []
+    starts = np.flatnonzero(np.r_[True, np.diff((steps - 1) // every) > 0])
+    ends = steps[np.r_[starts[1:], len(steps)] - 1]
+    counts = np.diff(np.r_[starts, len(steps)])
+    return [
+        (int(step), name, float(mean))
+        for name, values in scalars.items()
+        for step, mean in zip(
+            ends, np.add.reduceat(values[: len(steps)].astype(np.float64), starts) / counts, strict=True
+        )
+    ]
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> Columns:
+    """Rows as columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}

@@ -1,0 +1,114 @@
+"""The model: embedding (of token inputs), a stack of recurrent layers, and a linear readout."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, PyTree, Shaped
+
+from rnnbench.cells import GatedCell, unroll
+from rnnbench.tasks.base import Task
+
+MakeCell = Callable[..., nnx.RNNCellBase]
+
+
+class Model(nnx.Module):
+    """embedding -> recurrent layers -> readout, the same around every cell.
+
+        x_t = embedding[token_t]                    for a task with tokens, else the features themselves
+        h_t^l = cell^l(h_{t-1}^l, h_t^{l-1})        with h_t^0 = x_t
+        y_t = h_t^L R + r
+
+    Attributes:
+        layers: one cell a layer.
+        last_step_only: whether the readout sees the last step alone.
+    """
+
+    def __init__(
+        self,
+        make_cell: MakeCell,
+        task: Task,
+        *,
+        hidden_size: int,
+        num_layers: int = 1,
+        embedding_size: int = 32,
+        rngs: nnx.Rngs,
+    ):
+        """Creates the parameters.
+
+        Args:
+            make_cell: `(in_features, hidden_features, rngs=rngs)` to a cell: any `flax.nnx.RNNCellBase`.
+            task: tells the widths of inputs and outputs.
+            hidden_size: width of every layer's hidden state.
+            num_layers: number of recurrent layers.
+            embedding_size: width of a token's embedding; unused for feature inputs.
+            rngs: source of the keys.
+        """
+        self.embedding = None if task.vocab_size is None else nnx.Embed(task.vocab_size, embedding_size, rngs=rngs)
+        width = task.in_features if task.vocab_size is None else embedding_size
+        widths = [width] + [hidden_size] * (num_layers - 1)
+        self.layers = nnx.List([make_cell(width, hidden_size, rngs=rngs) for width in widths])
+        self.readout = nnx.Linear(hidden_size, task.out_features, rngs=rngs)
+        self.last_step_only = task.last_step_only
+
+    def __call__(
+        self,
+        inputs: Shaped[Array, "batch time ..."],
+        mask: Bool[Array, "batch time"],
+        carry: list[PyTree] | None = None,
+        perturbation: list[PyTree] | None = None,
+    ) -> tuple[Float[Array, "batch *time out"], list[PyTree]]:
+        """Runs a batch of sequences.
+
+        Args:
+            inputs: token ids `(batch, time)`, or features `(batch, time, features)`.
+            mask: False at padded steps.
+            carry: each layer's states before the first step, as this call returned them; by default the cells' own.
+            perturbation: each layer's eps, as `unroll` takes it.
+
+        Returns:
+            The outputs of every step (or of the last, without a time axis), and each layer's last carry.
+        """
+        x = inputs if self.embedding is None else self.embedding(inputs)
+        x, mask = jnp.swapaxes(x, 0, 1), mask.T
+        last = []
+        for i, cell in enumerate(self.layers):
+            layer_carry, x = unroll(
+                cell,
+                x,
+                carry=None if carry is None else carry[i],
+                mask=mask,
+                perturbation=None if perturbation is None else perturbation[i],
+            )
+            last.append(layer_carry)
+        hidden = x[-1] if self.last_step_only else jnp.swapaxes(x, 0, 1)
+        return self.readout(hidden), last
+
+    def zero_perturbation(self, inputs: Shaped[Array, "batch time ..."]) -> list[PyTree]:
+        """eps = 0 for every layer: with respect to it, the gradient is dL/dcarry_t."""
+        batch, time = inputs.shape[:2]
+
+        def zeros(cell: nnx.RNNCellBase) -> PyTree:
+            width = getattr(cell, "in_features", 1)
+            carry = jax.eval_shape(lambda: cell.initialize_carry((batch, width), nnx.Rngs(0)))
+            return jax.tree.map(lambda x: jnp.zeros((time, *x.shape), x.dtype), carry)
+
+        return [zeros(cell) for cell in self.layers]
+
+
+def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
+    """Names of the leaves of a cell's carry: `states` of a gated cell; elsewhere `h` is the one that is the output."""
+    if isinstance(cell, GatedCell):
+        return cell.states
+    names: list[str] = []
+
+    def one_step(x: Any) -> None:
+        carry = cell.initialize_carry(x.shape, nnx.Rngs(0))
+        new, output = cell(carry, x)
+        others = iter(["c"] if len(jax.tree.leaves(new)) == 2 else [f"s{i}" for i in range(len(jax.tree.leaves(new)))])
+        names.extend("h" if leaf is output else next(others) for leaf in jax.tree.leaves(new))
+
+    jax.eval_shape(one_step, jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), jnp.float32))
+    return tuple(names)

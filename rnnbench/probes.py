@@ -1,0 +1,39 @@
+"""Measurements on a fixed batch: where in time the gradient is."""
+
+
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from rnnbench.model import Model, state_names
+from rnnbench.tasks.base import Example, Task
+
+
+def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, str], Float[Array, " time"]]:
+    """||dL/ds_t|| for every layer, state s (`h`; for an LSTM also `c`) and time step t.
+
+    L is an example's `task.probe_loss`. The states of a step are taken as independent: dL/dh_t counts what
+    flows from h_t into the output and into step t + 1. The norm is over the hidden units, its mean over the batch.
+
+    Args:
+        model: the model with its parameters.
+        task: the task that the batch is of.
+        batch: the probe batch; its examples should have their cue at the same step.
+
+    Returns:
+        The norms of every step by (layer, state).
+    """
+
+    def total_loss(perturbation: list[PyTree]) -> Float[Array, ""]:
+        outputs, _ = model(batch.inputs, batch.mask, perturbation=perturbation)
+        return jnp.sum(jax.vmap(task.probe_loss)(outputs, batch))
+
+    gradients = jax.grad(total_loss)(model.zero_perturbation(batch.inputs))
+    return {
+        (layer, state): jnp.mean(jnp.linalg.norm(leaf, axis=-1), axis=-1)
+        for layer, gradient in enumerate(gradients)
+        for state, leaf in zip(state_names(model.layers[layer]), jax.tree.leaves(gradient), strict=True)
+    }
+
+

@@ -1,0 +1,125 @@
+"""One run's state and its training step, as pure functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from rnnbench.tasks.base import Example, Task
+
+Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
+"""Parameters and a batch to the model's outputs."""
+
+
+class RunState(NamedTuple):
+    """Everything that a run needs to go on exactly where it is.
+
+    Attributes:
+        step: training steps done.
+        key: the run's key: step n draws its data from `fold_in(key, n)`, so there is no iterator to save.
+        params: the model's parameters.
+        opt_state: the optimizer's state, its numbers (learning rate, ...) among it.
+        diverged_at: number of the step whose loss or gradient was not finite, else -1. From there on the
+            run stands still.
+    """
+
+    step: Int[Array, ""]
+    key: PRNGKeyArray
+    params: PyTree
+    opt_state: PyTree
+    diverged_at: Int[Array, ""]
+
+
+def init_state(
+    seed: int | Int[Array, ""],
+    init_params: Callable[[PRNGKeyArray], PyTree],
+    optimizer: optax.GradientTransformation,
+) -> RunState:
+    """A run's state before its first step; parameters and data hang on the seed alone."""
+    init_key, data_key = jax.random.split(jax.random.key(seed))
+    params = init_params(init_key)
+    return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1))
+
+
+def train_step(
+    state: RunState,
+    apply: Apply,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    batch_size: int,
+    steps: int,
+    clip_norm: float | None,
+    batch_axis: str | None = None,
+) -> tuple[RunState, dict[str, Float[Array, ""]]]:
+    """One step: draw a batch, gradient, clip, update.
+
+    Args:
+        state: the run.
+        apply: the model.
+        task: draws the examples, scores the outputs.
+        optimizer: clips and updates.
+        batch_size: examples in the whole batch.
+        steps: where the run ends: from there on it stands still.
+        clip_norm: gradients of a larger global norm were clipped; None: none was.
+        batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
+            part of the same keys, so that the data do not hang on the number of devices.
+
+    Returns:
+        The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
+        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one.
+        All are NaN at a step that was not done.
+    """
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
+    if batch_axis is not None:
+        share = batch_size // lax.axis_size(batch_axis)
+        keys = lax.dynamic_slice_in_dim(keys, lax.axis_index(batch_axis) * share, share)
+    batch = jax.vmap(task.example)(keys)
+
+    def mean_loss(params: PyTree) -> tuple[Array, Array]:
+        outputs = apply(params, batch)
+        return jnp.mean(jax.vmap(task.loss)(outputs, batch)), outputs
+
+    (loss, outputs), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
+    if batch_axis is not None:
+        loss, gradient, metrics = lax.pmean((loss, gradient, metrics), batch_axis)
+
+    norms = {_dotted(path): jnp.linalg.norm(leaf) for path, leaf in jax.tree.leaves_with_path(gradient)}
+    norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
+    scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
+    scalars["clipped"] = (norm > clip_norm).astype(norm.dtype) if clip_norm is not None else jnp.zeros_like(norm)
+    if (learning_rate := _learning_rate(state.opt_state)) is not None:
+        scalars["learning_rate"] = learning_rate
+
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    active = (state.step < steps) & (state.diverged_at < 0)
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    moved = active & finite
+    params, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(moved, new, old),
+        (optax.apply_updates(state.params, updates), opt_state),
+        (state.params, state.opt_state),
+    )
+    new = RunState(
+        step=state.step + moved.astype(jnp.int32),
+        key=state.key,
+        params=params,
+        opt_state=opt_state,
+        diverged_at=jnp.where(active & ~finite, state.step + 1, state.diverged_at),
+    )
+    return new, {name: jnp.where(active, value, jnp.nan) for name, value in scalars.items()}
+
+
+def _dotted(path: Any) -> str:
+    """`layers.0.kernel` for the path of a parameter."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _learning_rate(opt_state: PyTree) -> Array | None:
+    """The learning rate that the next update uses, where the optimizer calls it so."""
+    found = optax.tree.get_all_with_path(opt_state, "learning_rate")
+    return found[0][1] if found else None
