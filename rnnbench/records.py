@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -180,7 +180,7 @@ class Records:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Records":
         return self
 
     def __exit__(
@@ -214,7 +214,7 @@ class Records:
 
         Args:
             step: training steps done; writing it again replaces the part.
-            tables: by name of `SCHEMAS`, the columns: arrays or lists, or a scalar for all rows. Data frames do too.
+            tables: by name of `SCHEMAS`, the columns: arrays or lists, or a scalar for all rows.
         """
         for name, columns in tables.items():
             self._replace(f"{name}/{step:08d}.parquet", _parquet(_table(name, columns)))
@@ -225,7 +225,9 @@ class Records:
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
-        self._replace("runs.parquet", _parquet(_runs_table(rows)))
+        # Many columns of few rows: what Parquet says about columns would outweigh them, and slow down a reader of many.
+        plain = {"use_dictionary": False, "write_statistics": False}
+        self._replace("runs.parquet", _parquet(_runs_table(rows), **plain))
 
     def rewind(self, step: int | None) -> None:
         """Drops every row recorded after `step`, from which training goes on; None: all rows."""
@@ -350,10 +352,21 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
 
     Needs no lock: it tells whether a job is done before anything is set up to train it.
     """
-    folder = Path(folder)
-    if read_provenance(folder) is None or not (folder / "runs.parquet").exists():
-        return []
-    return read_file(folder / "runs.parquet").to_pylist()
+    return runs_table(Path(folder)).to_pylist()
+
+
+def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """A job's runs table, or `columns` of it; without rows where there is none yet."""
+    path = folder / "runs.parquet"
+    if read_provenance(folder) is None:
+        return RUNS_SCHEMA.empty_table()
+    try:
+        table = read_file(path, columns=columns)
+    except FileNotFoundError:
+        return RUNS_SCHEMA.empty_table()
+    if missing := [name for name in columns or RUNS_SCHEMA.names if name not in table.schema.names]:
+        raise UserError(f"{path} is no runs table of rnnbench: it has no column {missing[0]!r}")
+    return table
 
 
 def read_table(folder: Path, name: str) -> pa.Table:
@@ -372,11 +385,11 @@ def read_table(folder: Path, name: str) -> pa.Table:
     raise AssertionError("unreachable")
 
 
-def read_file(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | None = None) -> pa.Table:
     """One Parquet file; `UserError` with its name where it is broken or has not the columns of `schema`."""
     try:
         # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
-        table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
+        table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(columns, use_threads=False)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -438,10 +451,10 @@ def _runs_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(arrays)
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, **options: Any) -> bytes:
     """A table as one Parquet file: the same rows give the same bytes."""
     buffer = io.BytesIO()
-    pq.write_table(table.combine_chunks(), buffer, compression="zstd")
+    pq.write_table(table.combine_chunks(), buffer, compression="snappy", store_schema=False, **options)
     return buffer.getvalue()
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -84,13 +83,13 @@ def test_what_is_written_is_read_back_while_training_and_after(folder):
     assert "numpy" in session["packages"]
 
 
-def test_columns_may_be_arrays_lists_scalars_or_a_frame(folder):
+def test_columns_may_be_arrays_lists_or_scalars(folder):
     flow = {"run_id": "r", "step": 0, "layer": 0, "state": "h", "time": np.arange(3, dtype=np.int32)}
     flow["norm"] = np.array([0, 1e-30, np.nan], np.float32)
     with Records(folder, CONFIG) as owner:
         owner.write(0, {"gradient_flow": flow})
         first = (folder / "gradient_flow/00000000.parquet").read_bytes()
-        owner.write(0, {"gradient_flow": pd.DataFrame(flow)})
+        owner.write(0, {"gradient_flow": {**flow, "step": [0, 0, 0], "time": [0, 1, 2], "norm": flow["norm"].tolist()}})
         assert (folder / "gradient_flow/00000000.parquet").read_bytes() == first
         owner.write(1, {"gradient_flow": {**flow, "time": [], "norm": []}})
         with pytest.raises(ValueError, match="expected the columns"):
@@ -206,15 +205,17 @@ def test_the_next_owner_alone_removes_temporary_files(folder):
 WRITER = """
 import sys
 from rnnbench.records import Records
-from tests.test_records import CONFIG, metrics, row
-with Records(sys.argv[1], CONFIG) as owner:
+with Records(sys.argv[1], {}) as owner:
     print("holding", flush=True)
     step = 0
     while True:
-        owner.write(step, {"metrics": metrics(step, tuple("abcdef"))})
-        owner.set_runs([row(run, step=step) for run in "abcdef"])
+        columns = {"run_id": list("abcdef"), "step": step, "split": "test", "metric": "accuracy", "value": float(step)}
+        owner.write(step, {"metrics": columns})
+        runs = [{"run_id": name, "status": "running", "step": step, "solved_at": None, "diverged_at": None,
+                 "score": "accuracy", "score_goal": "max"} for name in "abcdef"]
+        owner.set_runs(runs)
         if step % 700 == 600:
-            owner.finish([row(run, step=step) for run in "abcdef"])
+            owner.finish(runs)
             owner.rewind(step)
         step += 100
 """
@@ -222,7 +223,7 @@ with Records(sys.argv[1], CONFIG) as owner:
 
 def writer(folder):
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WRITER), str(folder)],
+        [sys.executable, "-c", WRITER, str(folder)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parent.parent,
