@@ -7,10 +7,10 @@ import contextlib
 import os
 import re
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,43 @@ TRACEBACK = "HYDRA_FULL_ERROR"
 
 COMMANDS = ("show",)
 
-INTERRUPTED = 130
-"""Exit code of a process ended by Ctrl-C, as shells count it."""
+GROUPS = {
+    "model": "the recurrent cell",
+    "task": "what it learns",
+    "optimizer": "optax's own",
+    "logger": "where else the records go",
+    "experiment": "a study's settings, by +experiment=NAME",
+}
+"""Groups of the configuration, and what an option of theirs is."""
+
+HELP = """\
+rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
+
+Usage
+  rnnbench [key=value ...]            train one run
+  rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
+  rnnbench +experiment=NAME           train a whole study
+  rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
+
+Examples
+  rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
+  rnnbench -m model=rnn,lstm,gru seed=0,1,2
+  rnnbench +experiment=quickstart output=results/quickstart
+  rnnbench --config-dir my_conf model=my_cell
+
+The same command again goes on where it was stopped; a finished run is not trained again, unless overwrite=true.
+
+Groups, one option of each (group=option)
+{groups}
+
+Keys, each to be changed by key.subkey=value; +key=value adds an argument of a _target_
+{keys}
+
+More: --cfg job (what a command resolves to), --info (where it comes from), --version, --hydra-help.
+HYDRA_FULL_ERROR=1 in the environment shows the traceback of an error."""
+
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit codes of processes ended by Ctrl-C or by a closed pipe, as shells count them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,21 +84,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0: all is well; 1: a bug; 2: something the user can set right; 3: a run's loss diverged;
-        130: interrupted by Ctrl-C.
+        130: interrupted by Ctrl-C; 141: what it prints is no longer read.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     show_traceback = os.environ.get(TRACEBACK) == "1"
     try:
         with _current_folder_importable():
             if argv == ["--version"]:
+                from importlib import metadata
+
                 print(f"rnnbench {metadata.version('rnnbench')}")
                 return 0
-            if argv and _is_bare_word(argv[0]):
-                return _command(argv[0], argv[1:])
-            return _train(argv)
+            is_command = bool(argv) and _is_bare_word(argv[0])
+            code = _command(argv[0], argv[1:]) if is_command else _train(argv)
+            sys.stdout.flush()
+            return code
     except KeyboardInterrupt:
         print("\nrnnbench: stopped; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has left (`| head`): nothing is wrong, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except Exception as error:
         if show_traceback:
             traceback.print_exception(error)
@@ -108,9 +150,14 @@ def _train(argv: list[str]) -> int:
     flags = parser.parse_args(argv)
     if flags.multirun and (flags.cfg or flags.info):
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
+    if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
+        raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
     jobs = _Jobs(flags.overrides)
     for study, path in _studies().items():
         ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
+    if flags.help:
+        print(_help(flags.overrides, flags.config_dir))
+        return 0
     application = hydra.main(version_base="1.3", config_path=str(_shipped("conf")), config_name="config")(jobs)
     with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *argv]):
         # A folder on Hydra's search path that does not exist is a mistake, not a hint.
@@ -119,7 +166,24 @@ def _train(argv: list[str]) -> int:
             application()
         except SystemExit as exit:
             return exit.code if isinstance(exit.code, int) else 1
+        except (AssertionError, AttributeError, TypeError, ValueError) as error:
+            # Jobs keep their errors: what arrives here is Hydra stumbling over a command line or a file.
+            raise UserError(f"cannot compose the configuration: {error}") from error
     return jobs.report()
+
+
+def _help(overrides: list[str], config_dir: str | None) -> str:
+    """What the command line takes. (Hydra's own help lists its groups too, which takes it half a second.)"""
+    if config_dir is not None:
+        overrides = [*overrides, f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+    with hydra.initialize_config_dir(str(_shipped("conf")), version_base="1.3"):
+        keys = OmegaConf.to_yaml(hydra.compose("config", overrides=overrides))
+        loader = GlobalHydra.instance().config_loader()
+        options = {
+            group: loader.get_group_options(group, overrides=overrides, config_name="config") for group in GROUPS
+        }
+    rows = [f"  {group:<11} {', '.join(options[group]):<40}  {meaning}" for group, meaning in GROUPS.items()]
+    return HELP.format(groups="\n".join(rows), keys=textwrap.indent(keys.rstrip(), "  "))
 
 
 def _shipped(folder: str) -> Path:
@@ -249,14 +313,9 @@ def _missing_config(error: MissingConfigException) -> str:
     if not group:
         return f"cannot find the configuration {missing!r} (--config-name)"
     if error.options is None:
-        known = sorted({entry.split("/")[0] for entry in _groups()})
-        return f"{group}: unknown group; the groups are {', '.join(known)}{did_you_mean(group, known)}"
+        return f"{group}: unknown group; the groups are {', '.join(GROUPS)}{did_you_mean(group, GROUPS)}"
     options = ", ".join(error.options)
     return f"{group}: unknown option {option!r}; expected one of {options}{did_you_mean(option, error.options)}"
-
-
-def _groups() -> list[str]:
-    return [*(path.name for path in _shipped("conf").iterdir() if path.is_dir()), "experiment"]
 
 
 def _composition(text: str) -> str:
@@ -265,5 +324,5 @@ def _composition(text: str) -> str:
     if found := re.match(r"Ambiguous value for argument '(.*)'", first):
         return f"{found[1]}: several values for one run; add -m to train a run for each of them"
     if found := re.match(r"Could not override '([^']*)'", first):
-        return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], _groups())}"
+        return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], GROUPS)}"
     return " ".join([first, *(line.strip() for line in rest)])

@@ -11,15 +11,15 @@ import hashlib
 import importlib
 import inspect
 import json
+import re
 import types
 import typing
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from beartype import BeartypeConf
-from beartype.door import is_bearable
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, ValidationError
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rnnbench.errors import UserError
 
@@ -108,6 +108,7 @@ def parse(cfg: DictConfig) -> Config:
         assert isinstance(values, dict)
         # An empty group is chosen to switch something off.
         values["logger"] = values.get("logger") or None
+        _check_sections(values, Config)
         # Merging plain values into the schema is what refuses keys that were slipped in by `+key=value`.
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     except OmegaConfBaseException as error:
@@ -124,6 +125,19 @@ def parse(cfg: DictConfig) -> Config:
     if config.logger is not None:
         check_call(_without_name(config.logger), "logger")
     return config
+
+
+def _check_sections(values: Mapping[str, Any], schema: type, prefix: str = "") -> None:
+    """Checks that what has keys of its own in the schema has them in the values."""
+    hints = typing.get_type_hints(schema)
+    for key, hint in hints.items():
+        value = values.get(key, {})
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{prefix}{key}: expected {_in_words(hint)}, got {_shown(value)}")
+            _check_sections(value, hint, f"{prefix}{key}.")
+        elif hint == dict[str, Any] and not isinstance(value, Mapping):
+            raise UserError(f"{prefix}{key}: expected keys and values, among them _target_, got {_shown(value)}")
 
 
 def _check_ranges(config: Config) -> None:
@@ -272,6 +286,10 @@ def config_error(error: OmegaConfBaseException) -> str:
             hint = typing.get_type_hints(error.object_type).get(error.key, hint)
         return f"{path}: expected {_in_words(hint)}, got {_shown(error.value)}"
     text = str(error.msg or error).splitlines()[0]
+    if isinstance(error, MissingMandatoryValue):
+        return f"{path}: a value is missing"
+    if found := re.match(r"Interpolation key '(.*)' not found", text):
+        return f"{path}: ${{{found[1]}}} refers to {found[1]}, which does not exist"
     if isinstance(error, KeyError | AttributeError) and error.parent_node is not None:
         parent = error.parent_node
         options = [str(key) for key in parent if key not in ("_target_", "hydra")]
@@ -331,9 +349,6 @@ def _parameters(target: Any) -> list[inspect.Parameter] | None:
     return None
 
 
-NUMBERS_COUNT_UPWARDS = BeartypeConf(is_pep484_tower=True)
-"""An int is good where a float is wanted."""
-
 WORDS = {
     "a number": 0.5,
     "an integer": 1,
@@ -347,7 +362,14 @@ WORDS = {
 
 
 def _bearable(value: Any, hint: Any) -> bool:
-    return is_bearable(value, hint, conf=NUMBERS_COUNT_UPWARDS)  # type: ignore[arg-type]
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    with warnings.catch_warnings():
+        # Remarks on the style of other people's annotations are not for the user.
+        warnings.simplefilter("ignore")
+        # The numeric tower: an int is good where a float is wanted.
+        return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
