@@ -87,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         130: interrupted by Ctrl-C; 141: what it prints is no longer read.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    show_traceback = os.environ.get(TRACEBACK) == "1"
     try:
         with _current_folder_importable():
             if argv == ["--version"]:
@@ -107,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
-        if show_traceback:
+        if _wants_traceback():
             traceback.print_exception(error)
         message, code = _in_words(error)
         print(f"rnnbench: error: {message}", file=sys.stderr)
@@ -147,12 +146,14 @@ def _train(argv: list[str]) -> int:
     """Hydra's application: composes the configuration of each job, and trains it."""
     parser = get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign,assignment]
-    flags = parser.parse_args(argv)
+    # Hydra wants all overrides in one place; a person types them before and after the flags.
+    flags = parser.parse_intermixed_args(argv)
+    argv = [*flags.overrides, *(argument for argument in argv if argument not in flags.overrides)]
     if flags.multirun and (flags.cfg or flags.info):
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
     if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
-    jobs = _Jobs(flags.overrides)
+    jobs = _Jobs(flags.overrides, show_tracebacks=_wants_traceback())
     for study, path in _studies().items():
         ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
     if flags.help:
@@ -179,10 +180,8 @@ def _help(overrides: list[str], config_dir: str | None) -> str:
     with hydra.initialize_config_dir(str(_shipped("conf")), version_base="1.3"):
         keys = OmegaConf.to_yaml(hydra.compose("config", overrides=overrides))
         loader = GlobalHydra.instance().config_loader()
-        options = {
-            group: loader.get_group_options(group, overrides=overrides, config_name="config") for group in GROUPS
-        }
-    rows = [f"  {group:<11} {', '.join(options[group]):<40}  {meaning}" for group, meaning in GROUPS.items()]
+        options = {group: ", ".join(loader.get_group_options(group, overrides=overrides)) for group in GROUPS}
+    rows = [f"  {group:<11} {options[group]:<42} {meaning}" for group, meaning in GROUPS.items()]
     return HELP.format(groups="\n".join(rows), keys=textwrap.indent(keys.rstrip(), "  "))
 
 
@@ -201,6 +200,10 @@ def _studies() -> dict[str, Path]:
 
 def _refuse_flags(message: str) -> None:
     raise UserError(f"{message}; `rnnbench --help` explains the command line")
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get(TRACEBACK) == "1"
 
 
 @contextlib.contextmanager
@@ -229,17 +232,19 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 class _Jobs:
     """Trains the jobs of one command, and keeps the errors of those that failed so that the others go on."""
 
-    def __init__(self, overrides: list[str]) -> None:
+    def __init__(self, overrides: list[str], show_tracebacks: bool) -> None:
         self.overrides = overrides
+        self.show_tracebacks = show_tracebacks
         self.process = os.getpid()
+        self.sweeping = False
         self.total: int | None = None
         self.failures: list[tuple[str, Exception]] = []
 
     def __call__(self, cfg: DictConfig) -> Any:
         job = HydraConfig.get()
-        sweep = job.mode == RunMode.MULTIRUN
+        self.sweeping = job.mode == RunMode.MULTIRUN
         try:
-            position = self._position(job) if sweep else None
+            position = self._position(job) if self.sweeping else None
             config = parse(cfg)
             from rnnbench import runner
 
@@ -248,15 +253,17 @@ class _Jobs:
             if os.getpid() != self.process:
                 # In a launcher's own process: Hydra carries the error back.
                 raise
-            name = " ".join(job.overrides.task) if sweep else ""
-            if sweep:
-                print(f"rnnbench: failed: {name}: {_in_words(error)[0]}", file=sys.stderr)
+            name = " ".join(job.overrides.task)
             self.failures.append((name, error))
+            if self.sweeping:
+                if self.show_tracebacks:
+                    traceback.print_exception(error)
+                print(f"rnnbench: failed: {name}: {_in_words(error)[0]}", file=sys.stderr)
             return None
 
     def _position(self, job: Any) -> str | None:
-        """Which run of how many, in words; announces a sweep before its first run."""
-        if not job.sweeper._target_.endswith(".BasicSweeper"):
+        """Which run of how many; announces a sweep before its first run."""
+        if os.getpid() != self.process or not job.sweeper._target_.endswith(".BasicSweeper"):
             return None
         if self.total is None:
             params = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
@@ -264,13 +271,13 @@ class _Jobs:
             [combinations] = BasicSweeper.split_arguments(parser.parse_overrides(params + self.overrides), None)
             self.total = len(combinations)
             print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
-        return f"run {job.job.num + 1} of {self.total}"
+        return f"{job.job.num + 1}/{self.total}"
 
     def report(self) -> int:
         """Names the failed jobs; returns the exit code."""
         if not self.failures:
             return 0
-        if self.failures[0][0] == "":
+        if not self.sweeping:
             raise self.failures[0][1]
         codes = {_in_words(error)[1] for _, error in self.failures}
         lines = [f"  {name}: {_in_words(error)[0]}" for name, error in self.failures]

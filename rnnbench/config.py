@@ -403,7 +403,7 @@ def _in_words(hint: Any) -> str:
     words = []
     for part in _alternatives(hint):
         if typing.get_origin(part) is typing.Literal:
-            words.append("one of " + ", ".join(str(option) for option in typing.get_args(part)))
+            words.append("one of " + ", ".join(_shown(option) for option in typing.get_args(part)))
         elif isinstance(part, type) and dataclasses.is_dataclass(part):
             words.append("the keys " + ", ".join(field.name for field in dataclasses.fields(part)))
         else:

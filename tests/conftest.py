@@ -1,4 +1,4 @@
-"""Every test runs with JAX's strictest promotion rules; shapes and types of rnnbench's functions are checked at calls."""
+"""Every test runs with JAX's strictest promotion rules, and shapes and types are checked at every call."""
 
 import os
 

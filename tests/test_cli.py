@@ -61,7 +61,7 @@ def test_a_sweep_trains_every_combination_in_order(training: Training, capsys: p
     assert cli.main(["-m", "model=rnn,lstm,gru", "seed=0,1,2"]) == 0
     expected = [(model, seed) for model in ("rnn", "lstm", "gru") for seed in range(3)]
     assert [(config.model.name, config.seed) for config in training.configs] == expected
-    assert training.positions == [f"run {i} of 9" for i in range(1, 10)]
+    assert training.positions == [f"{i}/9" for i in range(1, 10)]
     assert "a sweep of 9 runs" in capsys.readouterr().err
 
 
@@ -224,7 +224,7 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
     for line in (
         "rnnbench -m model=rnn,lstm,gru seed=0,1,2",
         "model gru, lstm, rnn the recurrent cell",
-        "task adding, copy, digits, sentence_completion",
+        "task adding, copy, digits, sentence_completion what it learns",
         "optimizer adam, adamw, rmsprop, sgd",
         "logger none, wandb",
         "experiment quickstart",
@@ -249,9 +249,18 @@ def test_cfg_shows_what_a_command_resolves_to(capsys: pytest.CaptureFixture[str]
     assert "steps: ${" not in printed
 
 
-def test_info_names_the_sources_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--info", "searchpath"]) == 0
-    assert f"file://{ROOT}/conf" in capsys.readouterr().out
+def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--cfg", "job", "seed=7", "model=gru"], ["seed=7", "--cfg", "job", "model=gru"]):
+        assert cli.main(argv) == 0
+        printed = capsys.readouterr().out
+        assert "seed: 7" in printed
+        assert "name: gru" in printed
+
+
+def test_info_names_the_sources_of_the_configuration() -> None:
+    done = in_process_of_its_own("-m", "rnnbench", "--info")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"file://{ROOT}/conf" in done.stdout
 
 
 def test_show_is_handed_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
     }
     build = config.partial(node, "model.cell", given=config.CELL_ARGUMENTS)
     assert isinstance(build(2, 3, rngs=nnx.Rngs(0)), getattr(nnx, cell))
-    with pytest.raises(UserError, match="model.cell.keep_rngs: expected true or false, got 'no'"):
+    with pytest.raises(UserError, match=r"model\.cell\.keep_rngs: expected true or false, got 'no'"):
         config.check_call(node | {"keep_rngs": "no"}, "model.cell", given=config.CELL_ARGUMENTS)
 
 
@@ -185,9 +185,9 @@ def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest
     )
     monkeypatch.syspath_prepend(tmp_path)
     value, key = ({"_target_": "moody.Task", "error": error} for error in ("value", "key"))
-    with pytest.raises(UserError, match="^task: no good$"):
+    with pytest.raises(UserError, match=r"^task: no good$"):
         config.instantiate(value, "task")
-    with pytest.raises(UserError, match="^task: no good$"):
+    with pytest.raises(UserError, match=r"^task: no good$"):
         config.instantiate({"_target_": "moody.Task", "error": "", "inner": value}, "task")
     with pytest.raises(KeyError):
         config.instantiate(key, "task")
