@@ -5,7 +5,6 @@ JAX, pandas and wandb are imported only once a job or a command needs them.
 
 import contextlib
 import os
-import re
 import sys
 import textwrap
 import traceback
@@ -15,39 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import (
-    CompactHydraException,
-    ConfigCompositionException,
-    MissingConfigException,
-    OverrideParseException,
-)
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.config import config_error, did_you_mean, parse
+from rnnbench.config import parse
 from rnnbench.errors import UserError
-
-TRACEBACK = "HYDRA_FULL_ERROR"
-"""Environment variable: 1 shows the traceback of an error."""
+from rnnbench.mistakes import GROUPS, TRACEBACK, describe, did_you_mean
 
 COMMANDS = ("show",)
-
-GROUPS = {
-    "model": "the recurrent cell",
-    "task": "what it learns",
-    "optimizer": "optax's own",
-    "logger": "where else the records go",
-    "experiment": "a study's settings, by +experiment=NAME",
-}
-"""Groups of the configuration, and what an option of theirs is."""
 
 HELP = """\
 rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
@@ -108,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if _wants_traceback():
             traceback.print_exception(error)
-        message, code = _in_words(error)
+        message, code = describe(error)
         print(f"rnnbench: error: {message}", file=sys.stderr)
         return code
 
@@ -238,6 +218,7 @@ class _Jobs:
         self.process = os.getpid()
         self.sweeping = False
         self.total: int | None = None
+        self.swept: set[str] = set()
         self.failures: list[tuple[str, Exception]] = []
 
     def __call__(self, cfg: DictConfig) -> Any:
@@ -253,12 +234,13 @@ class _Jobs:
             if os.getpid() != self.process:
                 # In a launcher's own process: Hydra carries the error back.
                 raise
-            name = " ".join(job.overrides.task)
+            varied = [override for override in job.overrides.task if override.partition("=")[0] in self.swept]
+            name = " ".join(varied or job.overrides.task)
             self.failures.append((name, error))
             if self.sweeping:
                 if self.show_tracebacks:
                     traceback.print_exception(error)
-                print(f"rnnbench: failed: {name}: {_in_words(error)[0]}", file=sys.stderr)
+                print(f"rnnbench: failed: {name}: {describe(error)[0]}", file=sys.stderr)
             return None
 
     def _position(self, job: Any) -> str | None:
@@ -268,8 +250,10 @@ class _Jobs:
         if self.total is None:
             params = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
             parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-            [combinations] = BasicSweeper.split_arguments(parser.parse_overrides(params + self.overrides), None)
+            overrides = parser.parse_overrides(params + self.overrides)
+            [combinations] = BasicSweeper.split_arguments(overrides, None)
             self.total = len(combinations)
+            self.swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
             print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
         return f"{job.job.num + 1}/{self.total}"
 
@@ -279,57 +263,8 @@ class _Jobs:
             return 0
         if not self.sweeping:
             raise self.failures[0][1]
-        codes = {_in_words(error)[1] for _, error in self.failures}
-        lines = [f"  {name}: {_in_words(error)[0]}" for name, error in self.failures]
+        codes = {describe(error)[1] for _, error in self.failures}
+        lines = [f"  {name}: {describe(error)[0]}" for name, error in self.failures]
         count = f"{len(lines)} of {self.total} runs" if self.total else f"{len(lines)} runs"
         print("\n".join([f"rnnbench: error: {count} failed:", *lines]), file=sys.stderr)
         return next(code for code in (1, 3, 2) if code in codes)
-
-
-def _in_words(error: BaseException) -> tuple[str, int]:
-    """What to tell about an error, and the exit code: of Hydra's errors, without its stack and its hints."""
-    text = str(error).strip()
-    cause = error.__cause__
-    if isinstance(error, UserError):
-        return text, error.exit_code
-    if isinstance(error, MissingConfigException):
-        return _missing_config(error), 2
-    if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: expected key=value, +key=value or ~key, such as seed=1", 2
-    if isinstance(error, OmegaConfBaseException):
-        return config_error(error), 2
-    if isinstance(error, ConfigCompositionException):
-        if isinstance(cause, OmegaConfBaseException):
-            return config_error(cause), 2
-        return _composition(text), 2
-    if isinstance(error, CompactHydraException):
-        return text, 2
-    if isinstance(error, UserWarning):
-        return f"hydra.searchpath: {text.partition('path=')[2].replace(' is not', ': the folder is not')}", 2
-    if isinstance(error, yaml.YAMLError):
-        return f"not valid YAML: {' '.join(text.split())}", 2
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}", 2
-    return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
-
-
-def _missing_config(error: MissingConfigException) -> str:
-    """A group or one of its options that does not exist."""
-    missing = error.missing_cfg_file or ""
-    group, _, option = missing.rpartition("/")
-    if not group:
-        return f"cannot find the configuration {missing!r} (--config-name)"
-    if error.options is None:
-        return f"{group}: unknown group; the groups are {', '.join(GROUPS)}{did_you_mean(group, GROUPS)}"
-    options = ", ".join(error.options)
-    return f"{group}: unknown option {option!r}; expected one of {options}{did_you_mean(option, error.options)}"
-
-
-def _composition(text: str) -> str:
-    """Hydra's other complaints about a command line, by what they begin with."""
-    first, *rest = text.splitlines()
-    if found := re.match(r"Ambiguous value for argument '(.*)'", first):
-        return f"{found[1]}: several values for one run; add -m to train a run for each of them"
-    if found := re.match(r"Could not override '([^']*)'", first):
-        return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], GROUPS)}"
-    return " ".join([first, *(line.strip() for line in rest)])

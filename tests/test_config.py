@@ -1,15 +1,13 @@
 """The configuration: what it accepts, how mistakes in it are reported, and what identifies a run."""
 
-import functools
 from pathlib import Path
-from typing import Any
 
 import hydra
 import optax
 import pytest
 from flax import nnx
 
-from rnnbench import config
+from rnnbench import config, targets
 from rnnbench.errors import UserError
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -30,7 +28,7 @@ def options(group: str) -> list[str]:
 def test_every_model_is_valid(model: str) -> None:
     parsed = compose(f"model={model}")
     assert parsed.model.name == model
-    cell = config.partial(parsed.model.cell, "model.cell", given=config.CELL_ARGUMENTS)
+    cell = targets.partial(parsed.model.cell, "model.cell", given=config.CELL_ARGUMENTS)
     assert isinstance(cell(2, 3, rngs=nnx.Rngs(0)), nnx.Module)
 
 
@@ -38,12 +36,12 @@ def test_every_model_is_valid(model: str) -> None:
 def test_every_task_is_valid(task: str) -> None:
     parsed = compose(f"task={task}")
     assert parsed.task["name"] == task
-    assert config.instantiate(parsed.task, "task").length > 0
+    assert targets.instantiate(parsed.task, "task").length > 0
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_every_optimizer_is_optax_own(optimizer: str) -> None:
-    build = config.partial(compose(f"optimizer={optimizer}").optimizer, "optimizer")
+    build = targets.partial(compose(f"optimizer={optimizer}").optimizer, "optimizer")
     assert build.func is getattr(optax, optimizer)
     assert isinstance(build(), optax.GradientTransformation)
 
@@ -116,83 +114,7 @@ def test_a_mistake_is_told_in_one_line(override: str, message: str) -> None:
 def test_numbers_that_a_length_cannot_be() -> None:
     parsed = compose("task=adding", "task.length=1")
     with pytest.raises(UserError, match=r"task: length: expected at least 2 .*, got 1"):
-        config.instantiate(parsed.task, "task")
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"learning_rate": 1},
-        {"b1": 0},
-        {"nesterov": True},
-        {"mu_dtype": "bfloat16"},
-        {"mu_dtype": None},
-        {"learning_rate": {"_target_": "optax.cosine_decay_schedule", "init_value": 0.1, "decay_steps": 10}},
-    ],
-)
-def test_what_optax_takes_is_accepted(values: dict[str, Any]) -> None:
-    config.check_call(ADAM | values, "optimizer")
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"learning_rate": True}, "optimizer.learning_rate: expected a number, got true"),
-        ({"b1": "x"}, "optimizer.b1: expected a number, got 'x'"),
-        ({"nesterov": 1}, "optimizer.nesterov: expected true or false, got 1"),
-        (
-            {"learning_rate": {"_target_": "optax.cosine_decay_schedule", "init_value": 0.1}},
-            "optimizer.learning_rate.decay_steps: missing; optax.cosine_decay_schedule needs it",
-        ),
-        (
-            {"_target_": "adam"},
-            "optimizer._target_: expected the dotted name of a class or function, such as optax.adam",
-        ),
-        ({"_target_": "optax.__version__"}, "optimizer._target_: expected a class or function, got optax.__version__"),
-    ],
-)
-def test_what_optax_does_not_take_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as error:
-        config.check_call(ADAM | values, "optimizer")
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize("cell", ["LSTMCell", "OptimizedLSTMCell", "GRUCell", "SimpleCell"])
-def test_cells_of_flax_are_accepted(cell: str) -> None:
-    node = {
-        "_target_": f"flax.nnx.{cell}",
-        "recurrent_kernel_init": {"_target_": "jax.nn.initializers.orthogonal", "scale": 1},
-    }
-    build = config.partial(node, "model.cell", given=config.CELL_ARGUMENTS)
-    assert isinstance(build(2, 3, rngs=nnx.Rngs(0)), getattr(nnx, cell))
-    with pytest.raises(UserError, match=r"model\.cell\.keep_rngs: expected true or false, got 'no'"):
-        config.check_call(node | {"keep_rngs": "no"}, "model.cell", given=config.CELL_ARGUMENTS)
-
-
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "needy.py").write_text("import a_package_that_is_not_there\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match="needs the package a_package_that_is_not_there, which is not installed"):
-        config.check_call({"_target_": "needy.Cell"}, "model.cell")
-
-
-def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "moody.py").write_text(
-        "class Task:\n"
-        "    def __init__(self, error: str, inner: object = None) -> None:\n"
-        "        if error:\n"
-        "            raise {'value': ValueError, 'key': KeyError}[error]('no good')\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    value, key = ({"_target_": "moody.Task", "error": error} for error in ("value", "key"))
-    with pytest.raises(UserError, match=r"^task: no good$"):
-        config.instantiate(value, "task")
-    with pytest.raises(UserError, match=r"^task: no good$"):
-        config.instantiate({"_target_": "moody.Task", "error": "", "inner": value}, "task")
-    with pytest.raises(KeyError):
-        config.instantiate(key, "task")
-    with pytest.raises(KeyError):
-        config.instantiate({"_target_": "moody.Task", "error": "", "inner": key}, "task")
+        targets.instantiate(parsed.task, "task")
 
 
 def test_the_identity_is_what_determines_the_numbers() -> None:
@@ -217,9 +139,3 @@ def test_the_run_id_stays_the_same_between_versions() -> None:
 def test_flatten_names_every_leaf_by_its_path() -> None:
     nested = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}
     assert config.flatten(nested) == {"a.b.c": 1, "a.d": "[1, 2]", "e": None}
-
-
-def test_partial_leaves_out_the_name() -> None:
-    build = config.partial(ADAM | {"name": "mine"}, "optimizer")
-    assert isinstance(build, functools.partial)
-    assert build.keywords == {"learning_rate": 1e-3}

@@ -1,0 +1,80 @@
+"""Plain values against annotations: whether a value fits, and what would, in words."""
+
+import contextlib
+import dataclasses
+import inspect
+import json
+import types
+import typing
+import warnings
+from typing import Any
+
+WORDS = {
+    "a number": 0.5,
+    "an integer": 1,
+    "true or false": True,
+    "a string": "text",
+    "keys and values": {},
+    "a list": [],
+    "null": None,
+}
+"""One of each kind of value that a configuration can hold: the first that fits an annotation describes it."""
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a configuration is good for an annotation; True where that cannot be told."""
+    if hint is inspect.Parameter.empty or hint is Any or isinstance(hint, str):
+        return True
+    alternatives = _alternatives(hint)
+    if isinstance(value, bool) and bool not in alternatives and {int, float} & set(alternatives):
+        return False
+    try:
+        fits = _bearable(value, hint) or (isinstance(value, list) and _bearable(tuple(value), hint))
+        return fits or not (isinstance(value, str) or _judgeable(hint))
+    except Exception:
+        # beartype cannot check every annotation, and says so by many kinds of errors.
+        return True
+
+
+def in_words(hint: Any) -> str:
+    """An annotation in words: `a number or null`."""
+    words = []
+    for part in _alternatives(hint):
+        if typing.get_origin(part) is typing.Literal:
+            words.append("one of " + ", ".join(as_yaml(option) for option in typing.get_args(part)))
+        elif isinstance(part, type) and dataclasses.is_dataclass(part):
+            words.append("the keys " + ", ".join(field.name for field in dataclasses.fields(part)))
+        else:
+            with contextlib.suppress(Exception):
+                words += [word for word, value in WORDS.items() if _bearable(value, part)][:1]
+    if "a number" in words:
+        words = [word for word in words if word not in ("an integer", "true or false")]
+    return " or ".join(dict.fromkeys(words)) or f"a {getattr(hint, '__name__', hint)} (as a node with _target_)"
+
+
+def as_yaml(value: Any) -> str:
+    """A value as it is written in YAML."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+
+
+def _bearable(value: Any, hint: Any) -> bool:
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    with warnings.catch_warnings():
+        # Remarks on the style of other people's annotations are not for the user.
+        warnings.simplefilter("ignore")
+        # The numeric tower: an int is good where a float is wanted.
+        return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(part for argument in typing.get_args(hint) for part in _alternatives(argument))
+    return (hint,)
+
+
+def _judgeable(hint: Any) -> bool:
+    """Whether some plain value fits: an annotation that none fits says nothing about plain values."""
+    literals = [literal for part in _alternatives(hint) for literal in typing.get_args(part)]
+    return any(_bearable(value, hint) for value in (*WORDS.values(), (), *literals))
