@@ -1,4 +1,4 @@
-"""Which runs are compared with which: a panel for each task, in it a line for each setting, whose runs are its seeds."""
+"""Which runs are compared with which: a panel for each task, in it a line for each setting, its runs are its seeds."""
 
 import re
 from typing import Any
@@ -14,12 +14,12 @@ _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", 
 def compare(runs: pd.DataFrame) -> pd.DataFrame:
     """What places each run in a comparison, one row a run in the given order.
 
-    Columns: run_id, seed, status, reached (its step), score, score_goal, result (its final score), chance (the task's
-    level of that score), model (the cell's name), panel (names its task) and line (names its setting).
+    Columns: run_id, seed, status, reached (its step), solved_at, score, score_goal, result (its final score), chance
+    (the task's level of that score), model (the cell's name), panel (names its task) and line (names its setting).
 
     A task's name is followed by those of its arguments in which the runs of that task differ ("Adding, length 100").
     A setting is the cell ("LSTM") with the config values in which the runs of that cell on that task differ apart from
-    the seed ("LSTM, learning_rate 0.003"): what belongs to a cell throughout, such as its own tuned learning rate, is
+    the seed ("LSTM, learning rate 0.003"): what belongs to a cell throughout, such as its own tuned learning rate, is
     not named.
     """
     runs = runs.reset_index(drop=True)
@@ -29,7 +29,7 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
     lines = _labels(runs, [panels, runs["model.name"]], others, runs["model.name"].map(cell_label))
     seed = runs.get("seed", pd.NA)
-    compared = runs[["run_id", "status", "score", "score_goal"]].assign(
+    compared = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
         seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
     )
     for name, prefix in (("result", "final"), ("chance", "chance")):
@@ -75,7 +75,9 @@ def _labels(
         for name in columns:
             values = runs[name].iloc[rows]
             if values.nunique(dropna=False) > 1:
-                labels.iloc[rows] += ", " + name.rpartition(".")[2] + " " + values.map(_text, na_action=None)
+                labels.iloc[rows] += (
+                    ", " + metric_label(name.rpartition(".")[2]) + " " + values.map(_text, na_action=None)
+                )
     return labels
 
 

@@ -212,7 +212,7 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
         stem.parent.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context(STYLE):
             for path in paths:
-                figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+                figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     except OSError as error:
         raise UserError(f"cannot write the figure {stem}.*: {error.strerror or error}") from error
     return paths
@@ -331,6 +331,7 @@ def _legend(figure: Figure, table: pd.DataFrame, extra: Sequence[Line2D] = ()) -
     known = [*handles.values(), *extra]
     width = sum(len(str(handle.get_label())) + 6 for handle in known)
     columns = len(known) if width < 11 * figure.get_figwidth() else max(1, int(figure.get_figwidth() // 4))
+    figure.set_figheight(figure.get_figheight() + 0.33 * (-(-len(known) // columns) - 1))
     figure.legend(handles=known, loc="outside upper center", ncols=columns, handlelength=1.8, columnspacing=1.8)
 
 

@@ -199,8 +199,8 @@ def test_settings_are_told_apart_by_what_differs_within_a_cell():
     rows += [run("mine", 0, **{"task.name": "adding", "task.length": length}) for length in (50, 100)]
     compared = compare(pd.DataFrame(rows))
     assert compared["line"].tolist() == [
-        "RNN", "RNN", "GRU, learning_rate 0.01", "GRU, learning_rate 1", "GRU, learning_rate 0.01",
-        "GRU, learning_rate 1", "mine", "mine",
+        "RNN", "RNN", "GRU, learning rate 0.01", "GRU, learning rate 1", "GRU, learning rate 0.01",
+        "GRU, learning rate 1", "mine", "mine",
     ]  # fmt: skip
     assert compared["panel"].tolist() == ["Copy memory"] * 6 + ["Adding, length 50", "Adding, length 100"]
     assert compared["chance"].tolist() == [0.125] * 8
