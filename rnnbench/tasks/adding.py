@@ -80,7 +80,7 @@ class Adding(Task):
         length = jax.random.randint(length_key, (), self.shortest, self.length + 1)
         first = jax.random.randint(first_key, (), 0, 10)
         second = jax.random.randint(second_key, (), 0, self.shortest // 2 - 1)
-        second += second >= first  # the pairs still unmarked
+        second += jnp.int32(second >= first)  # the pairs still unmarked
         steps = jnp.arange(self.length)
         marked = (steps == first) | (steps == second)
         ends = (steps == 0) | (steps == length - 1)

@@ -82,7 +82,7 @@ class Task(abc.ABC):
     def test_set(self, size: int) -> Example:
         """A fixed batch of `size` examples, disjoint from training wherever the data are finite."""
         keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.vmap(self.example)(keys)
+        return jax.jit(jax.vmap(self.example))(keys)
 
     def probe_set(self, size: int) -> Example:
         """A fixed batch on which gradients are traced: where distances vary, all at the longest."""

@@ -78,8 +78,8 @@ class Digits(Task):
     def test_set(self, size: int) -> Example:
         """All test images, whatever `size`."""
         del size
-        return jax.vmap(self._read)(jnp.asarray(self.test_images))
+        return jax.jit(jax.vmap(self._read))(jnp.asarray(self.test_images))
 
     def probe_set(self, size: int) -> Example:
         """The first `size` test images."""
-        return jax.vmap(self._read)(jnp.asarray(self.test_images[:size]))
+        return jax.jit(jax.vmap(self._read))(jnp.asarray(self.test_images[:size]))

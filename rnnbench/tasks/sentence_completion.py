@@ -265,7 +265,7 @@ class SentenceCompletion(Task):
 
     def _pairs(self, pair: Callable[[PRNGKeyArray, Int[Array, ""]], Example], size: int) -> Example:
         keys = jax.random.split(jax.random.key(TEST_SEED), (size + 1) // 2)
-        pairs = jax.vmap(pair)(keys, jnp.arange(len(keys)))
+        pairs = jax.jit(jax.vmap(pair))(keys, jnp.arange(len(keys)))
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], pairs)
 
     def summary(self, metrics: dict[str, np.ndarray], test_set: Example) -> dict[str, float]:

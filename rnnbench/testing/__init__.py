@@ -1,0 +1,5 @@
+"""Contract checks that authors of tasks and cells call from their own tests."""
+
+from rnnbench.testing.tasks import check_task
+
+__all__ = ["check_task"]

@@ -1,0 +1,44 @@
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from rnnbench.tasks import Digits
+from rnnbench.testing import check_task
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Digits()
+
+
+def test_contract(task):
+    check_task(task)
+
+
+def test_split_is_stratified_and_complete(task):
+    images, labels = load_digits(return_X_y=True)
+    split = np.concatenate([task.training_images, task.test_images])
+    assert sorted(split.tolist()) == list(range(len(labels)))
+    shares = np.bincount(labels[task.test_images]) / np.bincount(labels)
+    np.testing.assert_allclose(shares, 0.2, atol=0.005)
+    test = task.test_set(1)
+    assert len(test.targets) == len(task.test_images) == 355
+    np.testing.assert_array_equal(test.targets, labels[task.test_images])
+    np.testing.assert_allclose(test.inputs[..., 0], images[task.test_images] / 16)
+    assert len(task.probe_set(8).targets) == 8
+
+
+def test_training_draws_training_images_only(task):
+    batch = jax.jit(jax.vmap(task.example))(jax.random.split(jax.random.key(0), 20_000))
+    images = {np.asarray(image).tobytes() for image in np.float32(load_digits().data / 16)[task.training_images]}
+    drawn = {image.tobytes() for image in np.asarray(batch.inputs[..., 0])}
+    assert drawn == images
+
+
+def test_permuted_reads_the_same_pixels_in_another_order(task):
+    plain, permuted = task.test_set(1).inputs[..., 0], Digits(permuted=True).test_set(1).inputs[..., 0]
+    assert not np.array_equal(plain, permuted)
+    np.testing.assert_array_equal(np.sort(plain, axis=1), np.sort(permuted, axis=1))
+    # One order for all images.
+    assert sorted(map(tuple, np.asarray(plain).T.tolist())) == sorted(map(tuple, np.asarray(permuted).T.tolist()))
