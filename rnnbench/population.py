@@ -43,6 +43,20 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(clip, optimizer)
 
 
+RUNS_ONCE = {"xla_backend_optimization_level": 0}
+"""Compiler options of what runs once or seldom: it compiles in a third of the time."""
+
+
+@functools.lru_cache(maxsize=4)
+def _task_and_sets(node: str, test_size: int, probe_size: int) -> tuple[Task, Example, Example]:
+    """The task of a config node (as JSON), with its test set and its probe batch: the same for every cell."""
+    task = instantiate(json.loads(node), "task")
+    if not isinstance(task, Task):
+        raise UserError(f"task._target_: expected a subclass of rnnbench.tasks.Task, got {type(task).__name__}")
+    draw = jax.jit(lambda: (task.test_set(test_size), task.probe_set(probe_size)), compiler_options=RUNS_ONCE)
+    return task, *jax.device_get(draw())
+
+
 class Program:
     """The compiled functions that every member of a population shares.
 
@@ -59,20 +73,21 @@ class Program:
     """
 
     def __init__(self, config: Config, members: int):
-        self.task: Task = instantiate(config.task, "task")
-        if not isinstance(self.task, Task):
-            raise UserError(f"task._target_: expected a subclass of rnnbench.tasks.Task, got {type(self.task).__name__}")
         self.config = config
         self.members = members
+        self.task, self.test_set, self.probe_set = _task_and_sets(
+            json.dumps(config.task), config.train.test_size, config.probe.size
+        )
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._place()
 
-        model = self._build(jax.random.key(0))
-        self.graphdef, _, self.constants = nnx.split(model, nnx.Param, ...)
-        self.test_set = jax.device_get(self.task.test_set(config.train.test_size))
-        self.probe_set = self.task.probe_set(config.probe.size)
+        abstract = nnx.eval_shape(self._build, jax.random.key(0))
+        self.graphdef, _, others = nnx.split(abstract, nnx.Param, ...)
+        # A foreign cell may hold more than parameters (random states, say): those stay as they are built.
+        self.constants = nnx.split(self._build(jax.random.key(0)), nnx.Param, ...)[2] if others else others
 
-        self.init = jax.jit(functools.partial(init_state, init_params=self._init_params, optimizer=make_optimizer(config)))
+        first_state = functools.partial(init_state, init_params=self._init_params, optimizer=make_optimizer(config))
+        self.init = jax.jit(first_state, compiler_options=RUNS_ONCE)
         abstract = jax.eval_shape(self.init, jax.ShapeDtypeStruct((), jnp.uint32))
         states = jax.tree.map(lambda x: self._abstract(x, self.state_spec), abstract)
         self.segment = jax.jit(

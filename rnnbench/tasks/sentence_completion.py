@@ -35,7 +35,7 @@ class Choice(NamedTuple):
     bridge: Int[Array, ""]
     ending: Int[Array, ""]
     distance: Int[Array, ""]
-    filler: PRNGKeyArray
+    filler: UInt[Array, "3 most"]
 
 
 class SentenceCompletion(Task):
@@ -129,29 +129,31 @@ class SentenceCompletion(Task):
         self.length = self._cues.shape[-1] - 1 + max_distance + self._tails.shape[-1]
 
     def example(self, key: PRNGKeyArray) -> Example:
-        bin_key, distance_key, choice_key = jax.random.split(key, 3)
+        bits = self._bits(key)
         if self.distances == "log":
-            distance = self._distance(distance_key, jax.random.randint(bin_key, (), 0, len(self.bin_ends) - 1))
+            distance = self._distance(bits[0], _number(bits[1], jnp.int32(len(self.bin_ends) - 1)))
         else:
-            distance = jax.random.randint(distance_key, (), SHORTEST_DISTANCE, self.max_distance + 1)
-        return self._write(self._choose(choice_key, distance), held_out=False)
+            distance = SHORTEST_DISTANCE + _number(bits[0], jnp.int32(self.max_distance + 1 - SHORTEST_DISTANCE))
+        return self._write(self._choose(bits[2:], distance), held_out=False)
 
-    def _distance(self, key: PRNGKeyArray, number: Int[Array, ""]) -> Int[Array, ""]:
+    def _bits(self, key: PRNGKeyArray) -> UInt[Array, " bits"]:
+        """All the randomness of one example, drawn at once: every further call would cost compile time and run time."""
+        return jax.random.bits(key, (7 + 3 * self._most,))
+
+    @property
+    def _most(self) -> int:
+        """The most filler words, and so the most phrases."""
+        return max(self.max_distance - 1, 1)
+
+    def _distance(self, bits: UInt[Array, ""], number: Int[Array, ""]) -> Int[Array, ""]:
         """A distance from a bin."""
         ends = jnp.array(self.bin_ends)
-        return jax.random.randint(key, (), ends[number] + 1, ends[number + 1] + 1)
+        return ends[number] + 1 + _number(bits, ends[number + 1] - ends[number])
 
-    def _choose(self, key: PRNGKeyArray, distance: Int[Array, ""]) -> Choice:
-        kind, value, cue, bridge, ending, filler = jax.random.split(key, 6)
-        return Choice(
-            kind=jax.random.randint(kind, (), 0, len(self.kinds)),
-            value=jax.random.randint(value, (), 0, 2),
-            cue=jax.random.randint(cue, (), 0, self._cues.shape[2]),
-            bridge=jax.random.randint(bridge, (), 0, self._bridges.shape[1]),
-            ending=jax.random.randint(ending, (), 0, self._tails.shape[1]),
-            distance=distance,
-            filler=filler,
-        )
+    def _choose(self, bits: UInt[Array, " bits"], distance: Int[Array, ""]) -> Choice:
+        counts = [len(self.kinds), 2, self._cues.shape[2], self._bridges.shape[1], self._tails.shape[1]]
+        kind, value, cue, bridge, ending = _number(bits[:5], jnp.array(counts))
+        return Choice(kind, value, cue, bridge, ending, distance, filler=bits[5:].reshape(3, -1))
 
     def _write(self, choice: Choice, held_out: bool) -> Example:
         kind, value, distance = choice.kind, choice.value, choice.distance
@@ -196,14 +198,13 @@ class SentenceCompletion(Task):
         source = jnp.searchsorted(before, places + 1, method="compare_all")
         return jnp.where(places < before[-1], words[jnp.minimum(source, words.shape[0] - 1)], 0)
 
-    def _fill(self, key: PRNGKeyArray, size: Int[Array, ""], held_out: bool) -> Int[Array, " most"]:
+    def _fill(self, bits: UInt[Array, "3 most"], size: Int[Array, ""], held_out: bool) -> Int[Array, " most"]:
         """Random phrases of together `size` words, padded: lengths are equally likely; the last is cut to what is left.
 
         Since there are phrases of every length, all can be drawn at once.
         """
         phrases = self._phrases[held_out]
-        most = max(self.max_distance - 1, 1)
-        bits = jax.random.bits(key, (3, most))
+        most = self._most
         longest = phrases.words.shape[1]
         ends = jnp.minimum(jnp.cumsum(_number(bits[0], jnp.full(most, longest)) + 1), size)
         starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
@@ -242,8 +243,8 @@ class SentenceCompletion(Task):
         bins = len(self.bin_ends) - 1
 
         def pair(key: PRNGKeyArray, number: Int[Array, ""]) -> Example:
-            distance_key, choice_key = jax.random.split(key)
-            choice = self._choose(choice_key, self._distance(distance_key, number % bins))
+            bits = self._bits(key)
+            choice = self._choose(bits[2:], self._distance(bits[0], number % bins))
             return self._pair(choice._replace(kind=number // bins % len(self.kinds)))
 
         return self._pairs(pair, size)
@@ -254,7 +255,7 @@ class SentenceCompletion(Task):
         longest = jnp.array([np.resize(np.flatnonzero(row == sizes.max()), row.size) for row in sizes])
 
         def pair(key: PRNGKeyArray, number: Int[Array, ""]) -> Example:
-            choice = self._choose(key, jnp.int32(self.max_distance))
+            choice = self._choose(self._bits(key)[2:], jnp.int32(self.max_distance))
             kind = number % len(self.kinds)
             return self._pair(choice._replace(kind=kind, cue=longest[kind, choice.cue]))
 
