@@ -148,8 +148,9 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """How much of the gradient reaches each earlier time step: at initialisation, and after training.
 
     Drawn is ||dL/dh_t|| / ||dL/dh_T||, where T is the step whose output the loss is of (the last with a gradient), at
-    T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. The
-    cell state's ||dL/dc_t|| / ||dL/dc_T|| is dashed. Upper layers are paler. Norms below 1e-9, or 0, leave the panel.
+    T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. A
+    cell state's ||dL/dc_t|| is dashed and relative to its own last norm above 0. Upper layers are paler. Norms below
+    1e-9, or 0, leave the panel.
 
     Args:
         flow: from `load_gradient_flow`.
@@ -223,12 +224,15 @@ def _at_last_step(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _relative(flow: pd.DataFrame) -> pd.DataFrame:
-    """Adds `before`, the steps before the last with a gradient, and `share`, the norm by the state's last above 0."""
+    """Adds `before`, the steps before the last with a gradient, and `share`, the norm by the state's last above 0.
+
+    What comes later is left out: the loss does not depend on it. (On c at the answer it depends through h alone.)
+    """
     moment, state = ["run_id", "step"], ["run_id", "step", "layer", "state"]
     some = flow[flow["norm"] > 0].sort_values("time", kind="stable")
     flow = flow.merge(some.groupby(moment, as_index=False).agg(answer=("time", "max")), on=moment)
-    flow = flow.merge(some.groupby(state, as_index=False).agg(last=("norm", "last")), on=state)
-    flow = flow[flow["time"] <= flow["answer"]]
+    flow = flow.merge(some.groupby(state, as_index=False).agg(end=("time", "last"), last=("norm", "last")), on=state)
+    flow = flow[flow["time"] <= flow["end"]]
     return flow.assign(before=flow["answer"] - flow["time"], share=flow["norm"] / flow["last"])
 
 
@@ -282,12 +286,10 @@ def _score_axis(axes: Axes, rows: pd.DataFrame) -> None:
         axes.axhline(level, color=_GREY, linewidth=1.6, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
             "chance",
-            (0.995, level),
+            (1.01, level),
             xycoords=axes.get_yaxis_transform(),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
+            va="center",
+            annotation_clip=False,
             color=_GREY,
             fontsize=13,
         )

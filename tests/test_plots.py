@@ -176,6 +176,17 @@ def test_cell_states_are_dashed_and_norms_of_zero_leave_the_panel(runs):
         assert all(0 < y < bottom for y in line.get_ydata()[3:])
 
 
+def test_what_the_loss_does_not_depend_on_is_left_out(runs):
+    """An LSTM's c at the answer acts through h alone: its curve starts a step earlier, at 1."""
+    runs = runs[runs["model.name"] == "gru"]
+    flow = flow_of(runs["run_id"], lambda *_: 0.1, states=("h", "c"))
+    flow.loc[(flow["state"] == "c") & (flow["time"] == 4), "norm"] = 0.0
+    axes = plots.gradient_flow(flow, runs).axes[0]
+    (dashed,) = [line for line in axes.lines if line.get_label() == "GRU" and line.get_linestyle() == "--"]
+    assert dashed.get_xdata().tolist() == [1, 2, 3, 4]
+    np.testing.assert_allclose(dashed.get_ydata(), [1, 0.1, 0.01, 0.001])
+
+
 def test_gradient_flow_without_finished_runs_shows_the_start(runs):
     flow = flow_of(runs["run_id"], lambda *_: 0.5)
     figure = plots.gradient_flow(flow, runs.assign(status="running"))
