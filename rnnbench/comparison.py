@@ -23,12 +23,12 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     not named.
     """
     runs = runs.reset_index(drop=True)
-    config = [name for name in runs if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
+    config = [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
     of_task = [name for name in config if name.startswith("task.") and name != "task.name"]
     others = [name for name in config if not name.startswith("task.") and name != "model.name"]
     panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
     lines = _labels(runs, [panels, runs["model.name"]], others, runs["model.name"].map(cell_label))
-    seed = runs.get("seed", pd.NA)
+    seed: Any = runs.get("seed", pd.NA)
     compared = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
         seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
     )
@@ -81,7 +81,7 @@ def _labels(
     return labels
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     if pd.isna(value):
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -121,7 +121,7 @@ def _number(value: float) -> str:
 
 def _notes(compared: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
     """What the table leaves out: runs that diverged or are not finished."""
-    steps = runs.set_index("run_id").get("train.steps", pd.Series(dtype="int64"))
+    steps = dict(zip(runs["run_id"], runs["train.steps"], strict=True)) if "train.steps" in runs else {}
     notes = []
     for status, kind in (("diverged", "diverged"), ("running", "unfinished")):
         found = compared[compared["status"] == status]
