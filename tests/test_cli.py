@@ -280,14 +280,19 @@ def test_starting_imports_nothing_heavy() -> None:
 
 
 def test_help_answers_in_half_a_second() -> None:
-    def seconds() -> float:
+    def seconds(*argv: str) -> float:
         """Time on a core, which is what passes where nothing else runs: beside this test, others do."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert in_process_of_its_own("-m", "rnnbench", "--help").returncode == 0
+        assert in_process_of_its_own(*argv).returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert any(seconds() < 0.5 for _ in range(10))
+    def in_time() -> bool:
+        """Importing Hydra takes 0.15 s: where it takes longer, the machine is slow, and the limit is as much longer."""
+        slowness = max(1.0, seconds("-c", "import hydra") / 0.15)
+        return seconds("-m", "rnnbench", "--help") < 0.5 * slowness
+
+    assert any(in_time() for _ in range(5))
 
 
 @pytest.mark.parametrize(
