@@ -107,8 +107,9 @@ def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
     def one_step(x: Any) -> None:
         carry = cell.initialize_carry(x.shape, nnx.Rngs(0))
         new, output = cell(carry, x)
-        others = iter(["c"] if len(jax.tree.leaves(new)) == 2 else [f"s{i}" for i in range(len(jax.tree.leaves(new)))])
-        names.extend("h" if leaf is output else next(others) for leaf in jax.tree.leaves(new))
+        leaves = jax.tree.leaves(new)
+        like_lstm = len(leaves) == 2 and any(leaf is output for leaf in leaves)
+        names.extend("h" if leaf is output else "c" if like_lstm else f"s{i}" for i, leaf in enumerate(leaves))
 
     jax.eval_shape(one_step, jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), jnp.float32))
     return tuple(names)

@@ -117,9 +117,10 @@ class GatedCell(nnx.RNNCellBase):
 
         def fused(init_of: Callable[[str], Initializer], rows: tuple[int, ...]) -> nnx.Param:
             shape = (*rows, hidden_features)
-            return nnx.Param(
-                jnp.concatenate([init_of(name)(rngs.params(), shape, param_dtype) for name in names], axis=-1)
-            )
+            # The orthogonal initialiser needs a QR decomposition, which there is none of in half precision.
+            drawn = param_dtype if jnp.finfo(param_dtype).bits >= 32 else jnp.float32
+            parts = [init_of(name)(rngs.params(), shape, drawn) for name in names]
+            return nnx.Param(jnp.concatenate(parts, axis=-1).astype(param_dtype))
 
         self.kernel = fused(lambda _: kernel_init, (in_features,))
         self.recurrent_kernel = fused(lambda _: recurrent_kernel_init, (hidden_features,))
@@ -158,7 +159,11 @@ class GatedCell(nnx.RNNCellBase):
     def combine(self, gates: Mapping[str, Array | Drive], states: States) -> States:
         """`step`, with its states always as a tuple."""
         new = self.step(Gates(gates), *states)
-        return new if isinstance(new, tuple) else (new,)
+        new = new if isinstance(new, tuple) else (new,)
+        if len(new) != len(self.states):
+            name, expected = type(self).__name__, ", ".join(self.states)
+            raise ValueError(f"{name}.step must return the new states ({expected}), but it returned {len(new)} arrays")
+        return new
 
     def __call__(
         self, carry: tuple[Float[Array, "*batch hidden"], ...], inputs: Float[Array, "*batch features"]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -19,7 +18,9 @@ def constant(value: float) -> Initializer:
     return init
 
 
-def identity_matrix(key: PRNGKeyArray, shape: tuple[int, int], dtype: Any = jnp.float32) -> Float[Array, "rows columns"]:
+def identity_matrix(
+    key: PRNGKeyArray, shape: tuple[int, int], dtype: Any = jnp.float32
+) -> Float[Array, "rows columns"]:
     """The identity, as the recurrent kernel of the IRNN (Le et al. 2015)."""
     del key
     return jnp.eye(*shape, dtype=dtype)

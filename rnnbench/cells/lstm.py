@@ -71,7 +71,9 @@ class LSTM(GatedCell):
             p_input, p_forget, p_output = self.peephole[...]
 
             def look(gate: Drive, peephole: Array, cell: Array) -> Array:
-                return gate.activate(gate.from_input + gate.from_state(h) + jnp.broadcast_to(peephole, cell.shape) * cell)
+                return gate.activate(
+                    gate.from_input + gate.from_state(h) + jnp.broadcast_to(peephole, cell.shape) * cell
+                )
 
             c = look(gates.forget, p_forget, c) * c + look(gates.input, p_input, c) * gates.candidate
             return look(gates.output, p_output, c) * tanh(c), c

@@ -40,7 +40,8 @@ def unroll(
             taken at zero, is dL/dcarry_t for every t.
 
     Returns:
-        The last carry, and the output of every step (at a padded step: of the last real one).
+        The last carry, and the output of every step (at a padded step: of the last real one, and before
+        the first real one the state in `carry` that it would be).
     """
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
@@ -62,8 +63,8 @@ def plain_unroll(
         new_carry, output = _hold(mask_t, (new_carry, output), last)
         if eps_t is not None:
             new_carry = jax.tree.map(jnp.add, new_carry, eps_t)
-            if True in shared:
-                output = jax.tree.leaves(new_carry)[shared.index(True)]
+        if True in shared:
+            output = jax.tree.leaves(new_carry)[shared.index(True)]
         new = (new_carry, output)
         return new, new[1]
 
@@ -137,8 +138,15 @@ def _gated_unroll(
     cell: GatedCell, inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None
 ) -> tuple[States, Hidden]:
     """`unroll` for a cell written by gate."""
-    graphdef, state = nnx.split(cell)
-    return _GatedScan(graphdef, state)(nnx.to_pure_dict(state), inputs, tuple(carry), mask, perturbation)
+    graphdef, *states = nnx.split(cell, _is_differentiable, ...)
+    params, constants = map(nnx.to_pure_dict, states)
+    return _GatedScan(graphdef, params, constants).run(params, constants, inputs, tuple(carry), mask, perturbation)
+
+
+def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
+    """A filter for `nnx.split`: integers, booleans and keys in a cell have no gradient."""
+    del path
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 
 class _GatedScan:
@@ -147,19 +155,14 @@ class _GatedScan:
     Holds only what is static: a function with a custom gradient must not close over traced values.
     """
 
-    def __init__(self, graphdef: Any, state: nnx.State):
+    def __init__(self, graphdef: Any, params: dict[str, Any], constants: dict[str, Any]):
         self.graphdef = graphdef
-        self.abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), nnx.to_pure_dict(state))
-        self.cell: GatedCell = nnx.merge(graphdef, self.abstract)
+        self.abstract, shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (params, constants))
+        self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
         joint = tuple(self.cell.gates[name] for name in self.cell.joint)
         self.activate = BlockActivation(joint, self.cell.hidden_features)
         self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments)[0])
         self.run.defvjp(self.forward, self.backward)
-
-    def __call__(
-        self, params: dict[str, Any], inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None
-    ) -> tuple[States, Hidden]:
-        return self.run(params, inputs, carry, mask, perturbation)
 
     def step(
         self,
@@ -167,6 +170,7 @@ class _GatedScan:
         from_input: Array,
         last: States,
         rest: dict[str, Any],
+        constants: dict[str, Any],
         mask: Array | None,
         product: Callable[[int, Array], Array],
     ) -> States:
@@ -177,6 +181,7 @@ class _GatedScan:
             from_input: drives of the deferred gates.
             last: states before the step.
             rest: parameters that the step uses itself.
+            constants: what the cell holds that has no gradient.
             mask: False where the step is padding.
             product: `(i, v) -> v U_i`, plus the recurrent bias, for deferred gate number i.
         """
@@ -188,11 +193,17 @@ class _GatedScan:
         for i, name in enumerate(cell.deferred):
             drive = from_input[:, i * hidden : (i + 1) * hidden]
             gates[name] = Drive(drive, functools.partial(product, i), cell.gates[name].activation)
-        new = nnx.merge(self.graphdef, {**self.abstract, **rest}).combine(gates, last)
+        new = nnx.merge(self.graphdef, {**self.abstract, **rest}, constants).combine(gates, last)
         return _hold(mask, new, last)
 
     def forward(
-        self, params: dict[str, Any], inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None
+        self,
+        params: dict[str, Any],
+        constants: dict[str, Any],
+        inputs: Inputs,
+        carry: States,
+        mask: Mask | None,
+        perturbation: States | None,
     ) -> tuple[tuple[States, Hidden], Any]:
         """The last carry and all outputs; and what the gradient needs."""
         weights, rest = _arrange(params, self.cell), _rest(params)
@@ -200,31 +211,32 @@ class _GatedScan:
 
         def body(last: States, xs: Any) -> tuple[States, Any]:
             x, from_input_t, mask_t, eps = xs
-            products: dict[int, Array] = {}
-            operands: dict[int, Array | None] = {}
+            # Of each deferred gate, one for every time that the step asks for its drive.
+            products: list[list[Array]] = [[] for _ in weights.from_state]
+            operands: list[list[Array | None]] = [[] for _ in weights.from_state]
 
             def product(i: int, state: Array) -> Array:
                 bias = weights.from_state_bias[i]
                 out = state @ weights.from_state[i]
-                products[i] = out if bias is None else out + bias[None]
-                operands[i] = None if state is last[0] else state  # h itself is kept anyway
-                return products[i]
+                products[i].append(out if bias is None else out + bias[None])
+                operands[i].append(None if state is last[0] else state)  # h itself is kept anyway
+                return products[i][-1]
 
             z = _append_one(jnp.concatenate([last[0], x], axis=-1)) @ weights.joint
             # The barrier keeps XLA from slicing the gates within the code of the activation (see there).
             kept = lax.optimization_barrier(self.activate(z)) if self.activate.invertible else z
-            new = self.step(kept, from_input_t, last, rest, mask_t, product)
+            new = self.step(kept, from_input_t, last, rest, constants, mask_t, product)
             if eps is not None:
                 new = jax.tree.map(jnp.add, new, eps)
             return new, (kept, products, operands, new)
 
         last, (kept, products, operands, states) = lax.scan(body, carry, (inputs, from_input, mask, perturbation))
-        residuals = (params, inputs, carry, mask, perturbation is not None, from_input, kept, products, operands, states)
-        return (last, states[0]), residuals
+        arguments = (params, constants, inputs, carry, mask, perturbation is not None)
+        return (last, states[0]), (arguments, from_input, kept, products, operands, states)
 
     def backward(self, residuals: Any, gradient: tuple[States, Hidden]) -> tuple[Any, ...]:
-        """Gradients of parameters, inputs, first carry, mask (none) and perturbation."""
-        params, inputs, carry, mask, perturbed, from_input, kept, products, operands, states = residuals
+        """Gradients of parameters, constants (none), inputs, first carry, mask (none) and perturbation."""
+        (params, constants, inputs, carry, mask, perturbed), from_input, kept, products, operands, states = residuals
         weights, rest = _arrange(params, self.cell), _rest(params)
         hidden = self.cell.hidden_features
         recurrent = weights.joint[:hidden]
@@ -236,10 +248,12 @@ class _GatedScan:
             dstates = (dstates[0] + dy, *dstates[1:])
 
             def replay(kept: Array, from_input: Array, last: States, products: Any, rest: Any) -> States:
-                def product(i: int, state: Array) -> Array:
-                    return _known_product(state, weights.from_state[i], products[i])
+                known = [iter(of_gate) for of_gate in products]
 
-                return self.step(kept, from_input, last, rest, mask_t, product)
+                def product(i: int, state: Array) -> Array:
+                    return _known_product(state, weights.from_state[i], next(known[i]))
+
+                return self.step(kept, from_input, last, rest, constants, mask_t, product)
 
             _, vjp = jax.vjp(replay, kept_t, from_input_t, last_t, products_t, rest)
             dkept, dfrom_input, dlast, dproducts, drest_t = vjp(dstates)
@@ -257,7 +271,11 @@ class _GatedScan:
         dfrom_input_weights = _over_steps(inputs_and_one, dfrom_input)
         djoint = jnp.concatenate([_over_steps(last[0], dz), _over_steps(inputs_and_one, dz)])
         dfrom_state = [
-            _over_steps(last[0] if operands[i] is None else operands[i], dproducts[i]) for i in sorted(dproducts)
+            sum(
+                (_over_steps(last[0] if v is None else v, dv) for v, dv in zip(operands[i], dproducts[i], strict=True)),
+                start=jnp.zeros_like(kernel),
+            )
+            for i, kernel in enumerate(weights.from_state)
         ]
         dinputs = dz @ weights.joint[hidden:-1].T + dfrom_input @ weights.from_input[:-1].T
         dparams = dict(drest)
@@ -267,8 +285,11 @@ class _GatedScan:
             dparams["bias"] = jnp.concatenate([djoint[-1], dfrom_input_weights[-1]])
         if "recurrent_bias" in params:
             biased = [self.cell.deferred.index(name) for name in self.cell.recurrently_biased]
-            dparams["recurrent_bias"] = jnp.concatenate([dproducts[i].sum((0, 1)) for i in biased])
-        return dparams, dinputs, dcarry, None, dstates
+            zero = jnp.zeros(hidden, recurrent.dtype)
+            dparams["recurrent_bias"] = jnp.concatenate(
+                [sum((dv.sum((0, 1)) for dv in dproducts[i]), start=zero) for i in biased]
+            )
+        return dparams, None, dinputs, dcarry, None, dstates
 
 
 def _rest(params: dict[str, Any]) -> dict[str, Any]:
