@@ -42,8 +42,8 @@ class Digits(Task):
         images, labels = load_digits(return_X_y=True)
         self.length = images.shape[1]
         order = jax.random.permutation(jax.random.key(0), self.length) if permuted else np.arange(self.length)
-        self._images = np.float32(images[:, np.asarray(order), None] / 16)
-        self._labels = np.int32(labels)
+        self._images = (images[:, np.asarray(order), None] / 16).astype(np.float32)
+        self._labels = labels.astype(np.int32)
         place = np.zeros(len(labels), int)  # of an image among those of its digit
         for digit in range(self.out_features):
             place[labels == digit] = np.arange(np.sum(labels == digit))

@@ -45,8 +45,8 @@ class SentenceCompletion(Task):
 
         tense   TODAY , due to my current job situation and family conditions , I *need* to take a loan .     (13)
                 LAST YEAR , due to my current job situation and family conditions , I *had* to take a loan .  (13)
-        number  the LETTERS behind the old king *are* here .                                                  (5)
-        gender  the QUEEN while we knew the famous uncles taught *herself* again .                            (8)
+        number  the SITUATION ahead of their sisters next to the sisters *looks* good .                       (9)
+        gender  the KING without their sister rather frankly quite quietly hurt *his* dog .                   (9)
 
     `distance` is the decided word's position less that of the cue's last word. It is drawn first; filler phrases of
     one to nine words then fill it exactly. Within a phrase, words hang on the two before them, phrases follow one

@@ -1,7 +1,6 @@
 """Contract checks for tasks."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -92,15 +91,12 @@ def _same(a: PyTree, b: PyTree) -> bool:
 
 def _check_inputs(task: Task, batch: Example) -> None:
     inputs, mask = np.asarray(batch.inputs), np.asarray(batch.mask)
-    if task.vocab_size is None:
-        shape, kind = (EXAMPLES, task.length, task.in_features), np.floating
-    else:
-        shape, kind = (EXAMPLES, task.length), np.integer
+    shape = (EXAMPLES, task.length) if task.vocab_size else (EXAMPLES, task.length, task.in_features)
     _require(
         inputs.shape == shape, task, f"inputs: expected the shape {shape[1:]} for an example, got {inputs.shape[1:]}"
     )
     _require(
-        np.issubdtype(inputs.dtype, kind),
+        np.issubdtype(inputs.dtype, np.integer if task.vocab_size else np.floating),
         task,
         f"inputs: expected {'features (floating point)' if task.vocab_size is None else 'token ids (integers)'}, "
         f"got {inputs.dtype}; `vocab_size` is {task.vocab_size}",
