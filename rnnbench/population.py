@@ -72,14 +72,24 @@ class Program:
         predict: one member's parameters, inputs and mask to the outputs.
     """
 
-    def __init__(self, config: Config, members: int):
+    def __init__(self, config: Config, members: int, devices: Sequence[jax.Device]):
+        """Builds and compiles.
+
+        Args:
+            config: any member's; of its numbers none but those in `RunState` matter.
+            members: how many there are.
+            devices: where they run.
+
+        Raises:
+            UserError: the config's objects cannot be built, or do not go together.
+        """
         self.config = config
         self.members = members
         self.task, self.test_set, self.probe_set = _task_and_sets(
             json.dumps(config.task), config.train.test_size, config.probe.size
         )
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
-        self._place()
+        self._spread_over(devices)
 
         abstract = nnx.eval_shape(self._build, jax.random.key(0))
         self.graphdef, _, others = nnx.split(abstract, nnx.Param, ...)
@@ -104,9 +114,8 @@ class Program:
         )
         self.predict = jax.jit(lambda params, inputs, mask: self._model(params)(inputs, mask)[0])
 
-    def _place(self) -> None:
+    def _spread_over(self, devices: Sequence[jax.Device]) -> None:
         """Spreads the members over the devices, or the batch where the members do not divide evenly."""
-        devices = jax.local_devices()
         count = len(devices)
         self.state_spec, self.data_spec = P(None), P(None)
         self.batch_axis: str | None = None
@@ -203,7 +212,8 @@ class Program:
         return self._each(of_member)(params)
 
     def _gradient_flow(self, params: PyTree) -> dict[tuple[int, str], Array]:
-        return probes.gradient_flow(self._model(params), self.task, self.probe_set)
+        batch = jax.tree.map(jnp.asarray, self.probe_set)
+        return probes.gradient_flow(self._model(params), self.task, batch)
 
 
 class _Shared:
@@ -222,10 +232,10 @@ class _Shared:
 
 
 @functools.lru_cache(maxsize=2)
-def _program(shared: _Shared, members: int) -> Program:
-    return Program(shared.config, members)
+def _program(shared: _Shared, members: int, devices: tuple[jax.Device, ...]) -> Program:
+    return Program(shared.config, members, devices)
 
 
-def program(configs: Sequence[Config]) -> Program:
+def program(configs: Sequence[Config], devices: Sequence[jax.Device] | None = None) -> Program:
     """The program of a population: compiled once for all runs that differ in their seed alone."""
-    return _program(_Shared(configs[0]), len(configs))
+    return _program(_Shared(configs[0]), len(configs), tuple(devices or jax.local_devices()))

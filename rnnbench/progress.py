@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,7 +37,7 @@ class JobProgress:
         )
         self._task = self._bar.add_task(label, total=steps, completed=done, numbers="compiling ...")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "JobProgress":
         self._bar.start()
         return self
 

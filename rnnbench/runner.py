@@ -170,11 +170,12 @@ class _Job:
                 row["diverged_at"], row["status"] = int(diverged_at[i]), "diverged"
             done = min(step, row["diverged_at"] or step)
             own: dict[str, list[Row]] = {name: [] for name in tables}
+            finals = {name: row.pop(name) for name in list(row) if name.startswith("final.")}
             of_run = {name: values[i] for name, values in scalars.items()}
             for at, metric, value in train_rows(of_run, first, done, self.config.train.log_every):
                 own["metrics"].append({"step": at, "split": "train", "metric": metric, "value": value})
                 if metric == "loss":
-                    row["final.train.loss"] = value
+                    finals["final.train.loss"] = value
             if row["diverged_at"] is None:
                 summary, scores = test_rows(
                     self.program.task, self.program.test_set, {name: values[i] for name, values in tests.items()}
@@ -189,10 +190,11 @@ class _Job:
                     for (layer, state), norms in flow.items()
                     for t, norm in enumerate(norms[i])
                 ]
-                row |= {f"final.{metric}": value for metric, value in summary.items()}
+                finals |= {f"final.{metric}": value for metric, value in summary.items()}
                 if row["solved_at"] is None and self.program.task.solved(summary):
                     row["solved_at"] = step
             row["step"] = done
+            row |= dict(sorted(finals.items()))
             for name, rows in own.items():
                 tables[name] += [{"run_id": row["run_id"], **values} for values in rows]
             self._log(i, done, own)

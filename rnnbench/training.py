@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
 
 from rnnbench.tasks.base import Example, Task
 
@@ -35,7 +36,7 @@ class RunState(NamedTuple):
 
 
 def init_state(
-    seed: int | Int[Array, ""],
+    seed: int | np.integer | Integer[Array, ""],
     init_params: Callable[[PRNGKeyArray], PyTree],
     optimizer: optax.GradientTransformation,
 ) -> RunState:

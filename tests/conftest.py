@@ -5,11 +5,41 @@ import os
 # The suite runs in as many processes as there are cores: let none of them take all cores for its linear algebra.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Tests compile much and compute little.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 # No test reaches an account.
 os.environ["WANDB_MODE"] = "offline"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hydra
 import jax
+import pytest
+
+from rnnbench.config import Config, parse
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Several devices, as on a machine with several cores or accelerators.
+jax.config.update("jax_num_cpu_devices", 4)
+
+
+TINY = (
+    "task=adding task.length=6 model.hidden_size=4 train.steps=8 train.eval_every=4 train.log_every=2 "
+    "train.batch_size=8 train.test_size=16 probe.size=4"
+)
+
+
+@pytest.fixture
+def compose() -> Iterator[Callable[..., Config]]:
+    """Composes the real configuration, shrunk, with further overrides; for tests that train."""
+
+    def compose_tiny(*overrides: str) -> Config:
+        conf = str(Path(__file__).parent.parent / "conf")
+        with hydra.initialize_config_dir(conf, version_base="1.3"):
+            return parse(hydra.compose("config", overrides=[*TINY.split(), *overrides]))
+
+    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+        yield compose_tiny
