@@ -1,11 +1,13 @@
 """The gated recurrent unit."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates
+from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates, Initializer
+from rnnbench.cells.initializers import constant
 
 
 class GRU(GatedCell):
@@ -27,6 +29,8 @@ class GRU(GatedCell):
         hidden_features: int,
         *,
         reset: Literal["after", "before"] = "after",
+        update_bias: float = 0.0,
+        bias_init: Mapping[str, Initializer] | None = None,
         **options: Any,
     ):
         """Creates the parameters.
@@ -35,10 +39,14 @@ class GRU(GatedCell):
             in_features: width of the input.
             hidden_features: width of the hidden state.
             reset: whether the reset gate applies after or before the candidate's recurrent matmul.
-            options: those of `GatedCell`.
+            update_bias: b_z at the start: 0 as a rule; 1 keeps as much of the state from the start as an LSTM
+                with forget bias 1 does.
+            bias_init: initialisers of biases by gate; wins over `update_bias`.
+            options: the others of `GatedCell`.
         """
         self.reset = reset
-        super().__init__(in_features, hidden_features, **options)
+        biases = {"update": constant(update_bias), **(bias_init or {})}
+        super().__init__(in_features, hidden_features, bias_init=biases, **options)
 
     @property
     def gates(self) -> dict[str, Gate]:
