@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rnnbench.cells.base import Initializer
 
 
-def constant(value: float) -> Initializer:
+def constant(value: float | Float[Array, ""]) -> Initializer:
     """Every entry is `value`, which may be a traced number."""
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

@@ -1,0 +1,98 @@
+"""Parameters at the start: each gate on its own, with the field's defaults."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnbench.cells import GRU, LSTM, VanillaRNN, chrono, constant, identity_matrix
+
+FEATURES, HIDDEN = 3, 6
+
+
+def start(make, **options):
+    return make(FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0), **options)
+
+
+def by_gate(cell, fused):
+    """A fused parameter's part of every gate."""
+    names = cell.joint + cell.deferred
+    return dict(zip(names, jnp.split(fused[...], len(names), axis=-1), strict=True))
+
+
+@pytest.mark.parametrize(("make", "gates"), [(VanillaRNN, 1), (LSTM, 4), (GRU, 3)])
+def test_recurrent_kernel_of_every_gate_is_orthogonal(make, gates):
+    cell = start(make)
+    kernels = by_gate(cell, cell.recurrent_kernel)
+    assert len(kernels) == gates
+    for kernel in kernels.values():
+        np.testing.assert_allclose(jnp.linalg.svd(kernel, compute_uv=False), 1, rtol=1e-10)
+    assert len({float(kernel[0, 0]) for kernel in kernels.values()}) == gates, "the gates share a draw"
+
+
+def test_kernel_is_lecun_normal_whatever_the_number_of_gates():
+    cell = LSTM(100, 100, rngs=nnx.Rngs(0))
+    assert float(jnp.std(cell.kernel[...])) == pytest.approx(0.1, rel=0.02)  # 1 / sqrt(in_features)
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, 1.0), ({"forget_bias": -0.5}, -0.5)])
+@pytest.mark.parametrize("peepholes", [False, True])
+def test_forget_bias(options, expected, peepholes):
+    cell = start(LSTM, peepholes=peepholes, **options)
+    for gate, bias in by_gate(cell, cell.bias).items():
+        np.testing.assert_array_equal(bias, expected if gate == "forget" else 0.0)
+
+
+def test_biases_of_the_others_are_zero():
+    assert not start(VanillaRNN).bias[...].any()
+    gru = start(GRU)
+    assert not gru.bias[...].any()
+    assert gru.recurrent_bias.shape == (HIDDEN,)
+    assert not gru.recurrent_bias[...].any()
+    assert start(GRU, reset="before").recurrent_bias is None
+
+
+@pytest.mark.parametrize("make", [VanillaRNN, LSTM, GRU])
+def test_without_bias_there_is_none(make):
+    assert set(nnx.to_pure_dict(nnx.state(start(make, use_bias=False)))) == {"kernel", "recurrent_kernel"}
+
+
+def test_peepholes_start_at_zero():
+    cell = start(LSTM, peepholes=True)
+    assert cell.peephole.shape == (3, HIDDEN)
+    assert not cell.peephole[...].any()
+
+
+def test_chrono():
+    """Time constants 1 + u, evenly spread over the dependencies asked for; the input gate opposes the forget gate."""
+    cell = start(LSTM, bias_init=chrono(14.0))
+    biases = by_gate(cell, cell.bias)
+    np.testing.assert_allclose(np.exp(biases["forget"]), [2, 4, 6, 8, 10, 12], rtol=1e-12)
+    np.testing.assert_array_equal(biases["input"], -biases["forget"])
+    assert not biases["output"].any()
+    assert not biases["candidate"].any()
+    np.testing.assert_allclose(1 / (1 - jax.nn.sigmoid(biases["forget"])), [3, 5, 7, 9, 11, 13], rtol=1e-12)
+
+
+def test_chrono_needs_a_dependency_above_two_steps():
+    with pytest.raises(ValueError, match=r"^chrono needs a longest dependency above 2 steps, got 2\.0$"):
+        chrono(2.0)
+
+
+def test_bias_init_names_gates():
+    with pytest.raises(ValueError, match=r"names \['cell'\], which are not gates; the gates are \['input', 'forget'"):
+        start(LSTM, bias_init={"cell": constant(1.0)})
+
+
+def test_irnn():
+    cell = start(VanillaRNN, activation="relu", recurrent_kernel_init=identity_matrix)
+    np.testing.assert_array_equal(cell.recurrent_kernel[...], np.eye(HIDDEN))
+
+
+@pytest.mark.parametrize("make", [VanillaRNN, LSTM, GRU])
+def test_parameters_hang_on_the_key_alone(make):
+    first, again, other = (nnx.to_pure_dict(nnx.state(make(FEATURES, HIDDEN, rngs=nnx.Rngs(s)))) for s in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert (first["kernel"] != other["kernel"]).all()
+    assert {leaf.dtype for leaf in jax.tree.leaves(first)} == {jnp.float32.dtype}
