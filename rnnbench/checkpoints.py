@@ -74,5 +74,5 @@ def _reworded(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write a checkpoint to {folder}: {error.strerror or error}; earlier ones are kept") from error
-
+        reason = error.strerror or error
+        raise UserError(f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept") from error

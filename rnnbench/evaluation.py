@@ -27,9 +27,8 @@ def test_rows(task: Task, test_set: Any, metrics: dict[str, np.ndarray]) -> tupl
         where = test_set.info[by]
         for low, high in bins(where, logarithmic=by == "distance"):
             inside = metrics[task.score][(where >= low) & (where <= high)]
-            rows.append(
-                {"metric": task.score, "by": by, "low": low, "high": high, "value": float(inside.mean()), "count": len(inside)}
-            )
+            where_and_what = {"metric": task.score, "by": by, "low": low, "high": high}
+            rows.append({**where_and_what, "value": float(inside.mean()), "count": len(inside)})
     return task.summary(metrics, test_set), rows
 
 

@@ -111,5 +111,7 @@ def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
         like_lstm = len(leaves) == 2 and any(leaf is output for leaf in leaves)
         names.extend("h" if leaf is output else "c" if like_lstm else f"s{i}" for i, leaf in enumerate(leaves))
 
-    jax.eval_shape(one_step, jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), jnp.float32))
+    jax.eval_shape(
+        one_step, jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), getattr(cell, "param_dtype", jnp.float32))
+    )
     return tuple(names)

@@ -91,27 +91,20 @@ class Program:
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._spread_over(devices)
 
-        abstract = nnx.eval_shape(self._build, jax.random.key(0))
-        self.graphdef, _, others = nnx.split(abstract, nnx.Param, ...)
-        # A foreign cell may hold more than parameters (random states, say): those stay as they are built.
-        self.constants = nnx.split(self._build(jax.random.key(0)), nnx.Param, ...)[2] if others else others
+        self.graphdef, self.constants = _split(nnx.eval_shape(self._build, jax.random.key(0)))
+        if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
+            _, self.constants = _split(self._build(jax.random.key(0)))
 
         first_state = functools.partial(init_state, init_params=self._init_params, optimizer=make_optimizer(config))
         self.init = jax.jit(first_state, compiler_options=RUNS_ONCE)
-        abstract = jax.eval_shape(self.init, jax.ShapeDtypeStruct((), jnp.uint32))
-        states = jax.tree.map(lambda x: self._abstract(x, self.state_spec), abstract)
-        self.segment = jax.jit(
-            self._spread(self._segment, (self.state_spec,), (self.state_spec, self.state_spec)), donate_argnums=0
-        )
         # Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
-        self.segment = self.segment.lower(states).compile()
+        segment = self._spread(self._segment, (self.state_spec,), (self.state_spec, self.state_spec))
+        self.segment = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
         self._test_chunks = self._chunked(self.test_set)
         self._evaluate_chunks = jax.jit(
             self._spread(self._evaluate, (self.state_spec, self.data_spec), P(*self.state_spec, *self.data_spec))
         )
-        self.gradient_flow = jax.jit(
-            self._spread(self._each(self._gradient_flow), (self.state_spec,), self.state_spec)
-        )
+        self.gradient_flow = jax.jit(self._spread(self._each(self._gradient_flow), (self.state_spec,), self.state_spec))
         self.predict = jax.jit(lambda params, inputs, mask: self._model(params)(inputs, mask)[0])
 
     def _spread_over(self, devices: Sequence[jax.Device]) -> None:
@@ -127,9 +120,6 @@ class Program:
             devices = devices[:1]
         self.mesh = Mesh(np.array(devices), (AXIS,))
 
-    def _abstract(self, x: Any, spec: P) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=NamedSharding(self.mesh, spec))
-
     def place(self, states: Sequence[RunState]) -> RunState:
         """One state for all members, each leaf with a leading axis, from the members' states."""
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
@@ -138,8 +128,9 @@ class Program:
     @property
     def abstract_states(self) -> RunState:
         """Shapes, types and placement of the members' states."""
+        sharding = NamedSharding(self.mesh, self.state_spec)
         one = jax.eval_shape(self.init, jax.ShapeDtypeStruct((), jnp.uint32))
-        return jax.tree.map(lambda x: self._abstract(x, self.state_spec), one)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=sharding), one)
 
     def _build(self, key: PRNGKeyArray) -> Model:
         model = self.config.model
@@ -214,6 +205,12 @@ class Program:
     def _gradient_flow(self, params: PyTree) -> dict[tuple[int, str], Array]:
         batch = jax.tree.map(jnp.asarray, self.probe_set)
         return probes.gradient_flow(self._model(params), self.task, batch)
+
+
+def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:
+    """A model's structure, and what it holds beside its parameters."""
+    graphdef, _, others = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
+    return graphdef, others
 
 
 class _Shared:

@@ -1,7 +1,5 @@
 """Measurements on a fixed batch: where in time the gradient is."""
 
-
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -35,5 +33,3 @@ def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, s
         for layer, gradient in enumerate(gradients)
         for state, leaf in zip(state_names(model.layers[layer]), jax.tree.leaves(gradient), strict=True)
     }
-
-

@@ -4,7 +4,6 @@ import sys
 import time
 from types import TracebackType
 
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

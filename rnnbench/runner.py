@@ -1,6 +1,7 @@
 """The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it was left."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -55,8 +56,9 @@ def train_population(configs: Sequence[Config], position: str | None = None) -> 
         say(f"{label}  {rows[0]['status']} before: {folder} (overwrite=true trains it again)")
         return rows
     _use_devices(config.devices)
-    values = dataclasses.asdict(config)
-    with Records(folder, {key: values[key] for key in values if key != "overwrite"}, overwrite=config.overwrite) as records:
+    resolved = dataclasses.asdict(config)
+    del resolved["overwrite"]
+    with Records(folder, resolved, overwrite=config.overwrite) as records:
         if rows := _complete(folder):  # by the process that held the folder until now
             return rows
         return _Job(configs, records, label).run()
@@ -95,9 +97,7 @@ class _Job:
         self.steps = self.config.train.steps
         self.program: Program = population.program(configs)
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
-        self.loggers = [
-            None if c.logger is None else instantiate(c.logger, "logger") for c in configs
-        ]
+        self.loggers = [None if c.logger is None else instantiate(c.logger, "logger") for c in configs]
 
     def run(self) -> list[Row]:
         """Trains to the end; the runs' rows."""
@@ -215,10 +215,8 @@ class _Job:
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is None:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], jax.device_get(states.params))
-                predict = lambda inputs, mask, params=params: self.program.predict(params, inputs, mask)
-                showcase += [
-                    {"run_id": row["run_id"], "step": step, **shown} for shown in self.program.task.showcase(predict)
-                ]
+                shown = self.program.task.showcase(functools.partial(self.program.predict, params))
+                showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
                 row["status"] = "finished"
         if showcase:
             self.records.write(step, {"showcase": columns(showcase)})

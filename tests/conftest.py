@@ -26,10 +26,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 4)
 
 
-TINY = (
-    "task=adding task.length=6 model.hidden_size=4 train.steps=8 train.eval_every=4 train.log_every=2 "
-    "train.batch_size=8 train.test_size=16 probe.size=4"
-)
+TINY = [
+    *("task=adding", "task.length=6", "model.hidden_size=4", "probe.size=4", "train.steps=8", "train.eval_every=4"),
+    *("train.log_every=2", "train.batch_size=8", "train.test_size=16"),
+]
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Overrides that shrink the configuration, for a command line."""
+    return list(TINY)
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def compose() -> Iterator[Callable[..., Config]]:
     def compose_tiny(*overrides: str) -> Config:
         conf = str(Path(__file__).parent.parent / "conf")
         with hydra.initialize_config_dir(conf, version_base="1.3"):
-            return parse(hydra.compose("config", overrides=[*TINY.split(), *overrides]))
+            return parse(hydra.compose("config", overrides=[*TINY, *overrides]))
 
     with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
         yield compose_tiny

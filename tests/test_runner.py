@@ -107,14 +107,17 @@ def test_members_of_a_population_are_runs_like_others(compose: Compose, output: 
     assert set(rnnbench.load_metrics(output).run_id) == {run_id(config) for config in configs}
 
 
-def test_solved_at_is_the_first_evaluation_that_is(compose: Compose, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_solved_at_is_the_first_evaluation_that_is(
+    compose: Compose, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rnnbench.tasks.Adding.solved", lambda self, summary: True)
     assert runner.train(compose(f"output={output}"))["solved_at"] == 0
 
 
 def test_the_number_of_devices_is_fixed_within_a_process(compose: Compose, output: str) -> None:
     there = jax.local_device_count()
-    with pytest.raises(UserError, match=f"devices: expected {there}, as in the first run of this process, got {there + 1}"):
+    message = f"devices: expected {there}, as in the first run of this process, got {there + 1}"
+    with pytest.raises(UserError, match=message):
         runner.train(compose(f"output={output}", f"devices={there + 1}"))
 
 
@@ -153,23 +156,19 @@ def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) ->
     checkpoints = Checkpoints(tmp_path / "checkpoints", seconds=0.0)
     checkpoints.save(4, other.place([other.init(np.uint32(0))]))
     checkpoints.close()
-    with pytest.raises(UserError, match="no checkpoint in .* can be read .*step 4.*overwrite=true"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read .*step 4.*overwrite=true"):
         restore(tmp_path, shared)
 
 
-KILLED = (
-    "model=gru task=adding task.length=6 model.hidden_size=4 train.steps=60 train.eval_every=3 train.batch_size=4 "
-    "train.test_size=8 probe.size=2 train.checkpoint_seconds=0 devices=2"
-).split()
-
-
-def command(output: Path) -> list[str]:
-    return [sys.executable, "-m", "rnnbench", *KILLED, f"output={output}"]
+TWENTY_SEGMENTS = ["model=gru", "train.steps=60", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
 
 
 def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_does(
-    compose: Compose, tmp_path: Path
+    compose: Compose, tiny: list[str], tmp_path: Path
 ) -> None:
+    def command(output: Path) -> list[str]:
+        return [sys.executable, "-m", "rnnbench", *tiny, *TWENTY_SEGMENTS, f"output={output}"]
+
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command(tmp_path / "undisturbed"), env=environment, check=True, capture_output=True, timeout=120)
     kills = []
@@ -189,10 +188,8 @@ def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_doe
     assert len(sessions) == 4
     assert all(later["from_step"] > 0 for later in sessions[1:]), "it began again instead of going on"
     assert bytes_of(folder) == bytes_of(undisturbed)
-    shared = program([compose(*KILLED)], jax.local_devices()[:2])
-    (at, after_kills), (_, never_killed) = (
-        restore(job, shared) for job in (folder, undisturbed)
-    )
+    shared = program([compose(*TWENTY_SEGMENTS)], jax.local_devices()[:2])
+    (at, after_kills), (_, never_killed) = (restore(job, shared) for job in (folder, undisturbed))
     assert at == 60
     jax.tree.map(np.testing.assert_array_equal, after_kills.params, never_killed.params)
     jax.tree.map(np.testing.assert_array_equal, after_kills.opt_state, never_killed.opt_state)

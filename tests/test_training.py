@@ -31,7 +31,8 @@ def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
 
         def loss(params: dict, batch: object = batch) -> jax.Array:
             outputs, _ = nnx.merge(shared.graphdef, params)(batch.inputs, batch.mask)
-            return jnp.mean(jnp.stack([task.loss(o, jax.tree.map(lambda x, i=i: x[i], batch)) for i, o in enumerate(outputs)]))
+            examples = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(outputs))]
+            return jnp.mean(jnp.stack([task.loss(*pair) for pair in zip(outputs, examples, strict=True)]))
 
         value, gradient = jax.value_and_grad(loss)(params)
         rows.append({"loss": float(value), "grad_norm": float(optax.tree.norm(gradient))})
@@ -57,7 +58,8 @@ def test_group_norms_add_up_to_the_global_norm(compose: Compose) -> None:
     shared = program([compose()])
     _, scalars = shared.segment(shared.place([shared.init(np.uint32(0))]))
     groups = {name: value for name, value in scalars.items() if name.startswith("grad_norm.")}
-    assert {"grad_norm.layers.0.kernel", "grad_norm.layers.0.recurrent_kernel", "grad_norm.readout.kernel"} <= set(groups)
+    expected = {"layers.0.kernel", "layers.0.recurrent_kernel", "layers.0.bias", "readout.kernel", "readout.bias"}
+    assert set(groups) == {f"grad_norm.{name}" for name in expected}
     np.testing.assert_allclose(sum(value**2 for value in groups.values()) ** 0.5, scalars["grad_norm"], rtol=1e-5)
 
 

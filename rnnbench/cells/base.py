@@ -82,6 +82,16 @@ class GatedCell(nnx.RNNCellBase):
 
     gates: Any  # Mapping[str, Gate]: a class attribute or, where it depends on options, a property
     states: ClassVar[tuple[str, ...]] = ("h",)
+    step: Callable[..., Array | tuple[Array, ...]]
+    """`step(self, gates, *states)`, the cell's own mathematics, elementwise but for `Drive.from_state`.
+
+    Args:
+        gates: the gates by name, each `(batch, hidden)`.
+        states: the last states, in the order of `self.states`, each `(batch, hidden)`.
+
+    Returns:
+        The new states in the same order; a bare array where there is one.
+    """
 
     def __init__(
         self,
@@ -108,6 +118,8 @@ class GatedCell(nnx.RNNCellBase):
             param_dtype: type of the parameters and of the states.
             rngs: source of the keys, stream `params`.
         """
+        if not hasattr(type(self), "step"):
+            raise TypeError(f"{type(self).__name__} must define step(self, gates, {', '.join(self.states)})")
         self.in_features = in_features
         self.hidden_features = hidden_features
         self.param_dtype = param_dtype
@@ -143,18 +155,6 @@ class GatedCell(nnx.RNNCellBase):
     def recurrently_biased(self) -> tuple[str, ...]:
         """Names of the deferred gates with a recurrent bias."""
         return tuple(name for name in self.deferred if self.gates[name].recurrent_bias)
-
-    def step(self, gates: Gates, *states: Array) -> Array | tuple[Array, ...]:
-        """The new states from the gates and the last states, elementwise but for `Drive.from_state`.
-
-        Args:
-            gates: the gates by name, each `(batch, hidden)`.
-            states: the last states, in the order of `self.states`, each `(batch, hidden)`.
-
-        Returns:
-            The new states in the same order; a bare array where there is one.
-        """
-        raise TypeError(f"{type(self).__name__} must define step(self, gates, {', '.join(self.states)})")
 
     def combine(self, gates: Mapping[str, Array | Drive], states: States) -> States:
         """`step`, with its states always as a tuple."""

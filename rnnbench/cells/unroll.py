@@ -45,8 +45,9 @@ def unroll(
     """
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
-    by_gate = isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__
-    return (_gated_unroll if by_gate else plain_unroll)(cell, inputs, carry, mask, perturbation)
+    if isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__:
+        return _gated_unroll(cell, inputs, carry, mask, perturbation)
+    return plain_unroll(cell, inputs, carry, mask, perturbation)
 
 
 def plain_unroll(
