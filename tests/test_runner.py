@@ -160,7 +160,7 @@ def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) ->
         restore(tmp_path, shared)
 
 
-TWENTY_SEGMENTS = ["model=gru", "train.steps=60", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
+TWENTY_SEGMENTS = ["model=gru", "train.steps=120", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
 
 
 def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_does(
@@ -190,7 +190,7 @@ def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_doe
     assert bytes_of(folder) == bytes_of(undisturbed)
     shared = program([compose(*TWENTY_SEGMENTS)], jax.local_devices()[:2])
     (at, after_kills), (_, never_killed) = (restore(job, shared) for job in (folder, undisturbed))
-    assert at == 60
+    assert at == 120
     jax.tree.map(np.testing.assert_array_equal, after_kills.params, never_killed.params)
     jax.tree.map(np.testing.assert_array_equal, after_kills.opt_state, never_killed.opt_state)
     pd.testing.assert_frame_equal(
