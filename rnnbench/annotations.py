@@ -7,6 +7,7 @@ import json
 import types
 import typing
 import warnings
+from collections import abc
 from typing import Any
 
 WORDS = {
@@ -21,6 +22,9 @@ WORDS = {
 """One of each kind of value that a configuration can hold: the first that fits an annotation describes it."""
 
 
+_OF_ITEMS = (abc.Sequence, abc.Collection, abc.Iterable)
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value of a configuration is good for an annotation; True where that cannot be told."""
     if hint is inspect.Parameter.empty or hint is Any or isinstance(hint, str):
@@ -29,7 +33,7 @@ def fits(value: Any, hint: Any) -> bool:
     if isinstance(value, bool) and bool not in alternatives and {int, float} & set(alternatives):
         return False
     try:
-        fits = _bearable(value, hint) or (isinstance(value, list) and _bearable(tuple(value), hint))
+        fits = any(_bearable(value, part) or _bearable(_as_tuple(value), part) for part in alternatives)
         return fits or not (isinstance(value, str) or _judgeable(hint))
     except Exception:
         # beartype cannot check every annotation, and says so by many kinds of errors.
@@ -57,7 +61,14 @@ def as_yaml(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
 
 
+def _as_tuple(value: Any) -> Any:
+    """YAML has lists alone."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _bearable(value: Any, hint: Any) -> bool:
+    if isinstance(value, str) and typing.get_origin(hint) in _OF_ITEMS:
+        return False  # to Python, a word is a sequence of letters
     from beartype import BeartypeConf
     from beartype.door import is_bearable
 

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnbench.config import parse
 from rnnbench.errors import UserError
-from rnnbench.mistakes import GROUPS, TRACEBACK, describe, did_you_mean
+from rnnbench.mistakes import GROUPS, TRACEBACK, describe, describe_stumble, did_you_mean
 
 COMMANDS = ("show",)
 
@@ -149,7 +149,7 @@ def _train(argv: list[str]) -> int:
             return exit.code if isinstance(exit.code, int) else 1
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
             # Jobs keep their errors: what arrives here is Hydra stumbling over a command line or a file.
-            raise UserError(f"cannot compose the configuration: {error}") from error
+            raise UserError(describe_stumble(error, flags.overrides)) from error
     return jobs.report()
 
 

@@ -143,6 +143,8 @@ def _check_ranges(config: Config) -> None:
         raise UserError(f"train.clip_norm: expected a number above 0, or null, got {as_yaml(config.train.clip_norm)}")
     if config.seed >= 2**32:
         raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
+    if not config.output:
+        raise UserError("output: expected a folder for the results, got ''; the current one is .")
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def describe(error: BaseException) -> tuple[str, int]:
         return f"hydra.searchpath: {text.partition('path=')[2].replace(' is not', ': the folder is not')}", 2
     if isinstance(error, yaml.YAMLError):
         return f"not valid YAML: {' '.join(text.split())}", 2
+    if isinstance(error, FileExistsError):
+        return f"{error.filename}: expected a folder, got a file", 2
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
     return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
@@ -79,6 +81,17 @@ def describe_config(error: OmegaConfBaseException) -> str:
         more = f" (+{path}=... adds an argument of {parent['_target_']})" if "_target_" in parent else ""
         return f"{path}: unknown key; {where or 'a run'} has {listed(options)}{more}{did_you_mean(key, options)}"
     return f"{path}: {text}" if path else text
+
+
+def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
+    """Of an error that Hydra did not foresee, by a command line's overrides."""
+    if "Config group override" in str(error):
+        for override in overrides:
+            group, _, option = override.partition("=")
+            if group in GROUPS and (option == "null" or not re.match(r"\w", option)):
+                off = "; logger=none switches it off" if group == "logger" else ""
+                return f"{group}: expected the name of an option, got {option}{off}"
+    return f"cannot compose the configuration: {error}"
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -333,6 +333,9 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except NotADirectoryError as error:
+        file = next(above for above in (folder, *folder.parents) if above.exists())
+        raise UserError(f"expected a folder for {folder.name}, got the file {file}; choose another output=") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError:

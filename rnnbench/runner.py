@@ -56,6 +56,7 @@ def train_population(configs: Sequence[Config], position: str | None = None) -> 
         say(f"{label}  {rows[0]['status']} before: {folder} (overwrite=true trains it again)")
         return rows
     _use_devices(config.devices)
+    population.program(configs)  # first of all, so that a config that cannot be built leaves no folder
     resolved = dataclasses.asdict(config)
     del resolved["overwrite"]
     with Records(folder, resolved, overwrite=config.overwrite) as records:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -34,19 +35,26 @@ def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> 
 
 @contextlib.contextmanager
 def blame(path: str) -> Iterator[None]:
-    """Rewords a ValueError of a constructor as a `UserError` that names the key it came from."""
+    """Rewords a ValueError of a constructor as a `UserError` that names the key it came from.
+
+    A constructor names its argument as `"length: expected ..."`: under `task` that is `task.length`.
+    """
     from hydra.errors import InstantiationException
+
+    def reworded(error: Exception) -> UserError:
+        names_an_argument = re.match(r"[a-z]\w*: ", str(error))
+        return UserError(f"{path}.{error}" if names_an_argument else f"{path}: {error}")
 
     try:
         yield
     except InstantiationException as error:
         if isinstance(error.__cause__, ValueError):
-            raise UserError(f"{path}: {error.__cause__}") from error
+            raise reworded(error.__cause__) from error
         if error.__cause__ is not None and not isinstance(error.__cause__, InstantiationException):
             raise error.__cause__ from None
-        raise UserError(f"{path}: {error}") from error
+        raise reworded(error) from error
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise reworded(error) from error
 
 
 def check_call(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> None:
@@ -102,7 +110,10 @@ def check_value(value: Any, hint: Any, path: str) -> None:
         for key, item in items:
             check_value(item, Any, f"{path}.{key}")
     elif not fits(value, hint):
-        raise UserError(f"{path}: expected {in_words(hint)}, got {as_yaml(value)}")
+        quote = ""
+        if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), hint):
+            quote = f", a number; the text is written with quotes inside: '{path}=\"{value}\"'"
+        raise UserError(f"{path}: expected {in_words(hint)}, got {as_yaml(value)}{quote}")
 
 
 def without_name(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,13 +152,30 @@ def _locate(target: Any, path: str) -> Any:
 
 def _parameters(target: Any) -> list[inspect.Parameter] | None:
     """Parameters of a class or function, with annotations evaluated where they can be; None: not to be known."""
-    # A metaclass may hide a class's own parameters (flax.nnx.Module's does): ask the constructor.
-    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    if not isinstance(target, type):
+        return _parameters_of_function(target)
+    # A metaclass may hide a class's own parameters (flax.nnx.Module's does): ask the constructors. What one takes
+    # by ** it hands on to that of its base.
+    constructors = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)]
+    found: dict[str, inspect.Parameter] = {}
+    for constructor in constructors[:-1] or constructors:  # object's own says nothing
+        parameters = _parameters_of_function(constructor)
+        if parameters is None:
+            return None
+        handed_on = [name for name, parameter in found.items() if parameter.kind is parameter.VAR_KEYWORD]
+        for name in handed_on:
+            del found[name]
+        found |= {parameter.name: parameter for parameter in parameters[1:] if parameter.name not in found}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return sorted(found.values(), key=lambda parameter: parameter.kind)
+
+
+def _parameters_of_function(function: Any) -> list[inspect.Parameter] | None:
     for eval_str in (True, False):
         # The names of an annotation may be imported for type checkers only.
         with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
-            parameters = list(inspect.signature(function, eval_str=eval_str).parameters.values())
-            return parameters[1:] if isinstance(target, type) else parameters
+            return list(inspect.signature(function, eval_str=eval_str).parameters.values())
     return None
 
 

@@ -179,6 +179,7 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         (["seed=["], "cannot read 'seed=[': expected key=value"),
         (["~sead"], "sead"),
         (["optimizer=[1]"], "cannot compose the configuration"),
+        (["logger=null"], "logger: expected the name of an option, got null; logger=none switches it off"),
         (["--nope"], "unrecognized arguments: --nope; `rnnbench --help` explains the command line"),
         (["-m", "--cfg", "job"], "-m trains, so it cannot go with --cfg or --info"),
         (["--config-dir", "nowhere"], "--config-dir: there is no folder nowhere"),
@@ -216,6 +217,8 @@ def test_an_output_folder_that_cannot_be_made(
     (tmp_path / "file").write_text("")
     assert cli.main(["-m", "seed=0,1", "output=file/results"]) == 2
     assert "rnnbench: error: file/results: Not a directory" in capsys.readouterr().err
+    assert cli.main(["-m", "seed=0,1", "output=file"]) == 2
+    assert "rnnbench: error: file: expected a folder, got a file" in capsys.readouterr().err
 
 
 def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> None:

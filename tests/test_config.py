@@ -87,6 +87,8 @@ def test_the_schema_and_the_file_agree_on_the_defaults() -> None:
         ("task.length=long", "task.length: expected an integer, got 'long'"),
         ("task.length=null", "task.length: expected an integer, got null"),
         ("task.length=???", "task.length: a value is missing"),
+        ("task.form=1997", "got 1997, a number; the text is written with quotes inside: 'task.form=\"1997\"'"),
+        ("output=", "output: expected a folder for the results, got ''"),
         ("~task.name", "task.name: expected a name for records and figures, got null"),
         (
             "model.cell._target_=nowhere.Cell",
@@ -113,7 +115,7 @@ def test_a_mistake_is_told_in_one_line(override: str, message: str) -> None:
 
 def test_numbers_that_a_length_cannot_be() -> None:
     parsed = compose("task=adding", "task.length=1")
-    with pytest.raises(UserError, match=r"task: length: expected at least 2 .*, got 1"):
+    with pytest.raises(UserError, match=r"task\.length: expected at least 2 .*, got 1"):
         targets.instantiate(parsed.task, "task")
 
 

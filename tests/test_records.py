@@ -310,6 +310,8 @@ def test_an_output_that_is_a_file_or_read_only_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/copy: Not a directory.*choose another output="):
         Records(tmp_path / "file" / "copy", CONFIG)
+    with pytest.raises(UserError, match=r"expected a folder for copy, got the file .*/file; choose another output="):
+        read_runs(tmp_path / "file" / "copy")
 
     def refuse(*arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -64,6 +64,27 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
         targets.check_call(node | {"keep_rngs": "no"}, "model.cell", given=CELL_ARGUMENTS)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"use_bais": False}, r"model\.cell\.use_bais: unknown key; rnnbench\.cells\.LSTM takes .*mean use_bias\?"),
+        ({"use_bias": "no"}, r"model\.cell\.use_bias: expected true or false, got 'no'"),
+    ],
+)
+def test_what_a_constructor_hands_on_to_its_base_is_checked(options: dict[str, Any], message: str) -> None:
+    lstm = {"_target_": "rnnbench.cells.LSTM"}
+    targets.check_call(lstm | {"use_bias": False}, "model.cell", given=CELL_ARGUMENTS)
+    with pytest.raises(UserError, match=message):
+        targets.check_call(lstm | options, "model.cell", given=CELL_ARGUMENTS)
+
+
+def test_a_word_is_no_list_of_letters() -> None:
+    node = {"_target_": "rnnbench.tasks.SentenceCompletion", "kinds": "tense"}
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
+        targets.check_call(node, "task")
+    targets.check_call(node | {"kinds": ["tense"]}, "task")
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "needy.py").write_text("import a_package_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
