@@ -1,5 +1,7 @@
 """The cells that every test of the cells' contract goes through, in float64: a newcomer is tested by being listed."""
 
+# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+
 import functools
 from collections.abc import Iterator
 

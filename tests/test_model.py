@@ -1,0 +1,110 @@
+"""The model around the cells: any cell, any number of layers, carries handed on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnbench.cells import GRU, LSTM, VanillaRNN
+from rnnbench.model import Model, state_names
+from rnnbench.tasks import Adding, CopyMemory
+
+BATCH, LENGTH, HIDDEN = 3, 6, 4
+CELLS = [VanillaRNN, LSTM, GRU, nnx.SimpleCell, nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell]
+LAST_STEP = Adding(length=LENGTH)
+EVERY_STEP = CopyMemory(length=LENGTH)
+
+
+def build(make_cell, task, **options):
+    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(0), **options)
+
+
+def batch_of(task):
+    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
+
+
+@pytest.mark.parametrize("make_cell", CELLS)
+def test_layers_stack(make_cell):
+    """Token inputs, two layers: the outputs are those of the parts put together by hand."""
+    model, batch = build(make_cell, EVERY_STEP, num_layers=2, embedding_size=5), batch_of(EVERY_STEP)
+    outputs, carry = jax.jit(lambda x, mask: model(x, mask))(batch.inputs, batch.mask)
+
+    x = jnp.swapaxes(model.embedding.embedding[...][batch.inputs], 0, 1)
+    assert x.shape == (EVERY_STEP.length, BATCH, 5)
+    for cell, last in zip(model.layers, carry, strict=True):
+        expected, x = nnx.RNN(cell, time_major=True, return_carry=True)(x)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), last, expected)
+    np.testing.assert_allclose(outputs, jnp.swapaxes(model.readout(x), 0, 1), rtol=1e-5, atol=1e-6)
+    assert outputs.shape == (BATCH, EVERY_STEP.length, EVERY_STEP.out_features)
+
+
+@pytest.mark.parametrize("make_cell", CELLS)
+def test_carry_of_one_call_starts_the_next(make_cell):
+    model, batch = build(make_cell, EVERY_STEP, num_layers=2), batch_of(EVERY_STEP)
+    run = jax.jit(lambda x, mask, carry=None: model(x, mask, carry))
+    whole, last = run(batch.inputs, batch.mask)
+    first, carry = run(batch.inputs[:, :2], batch.mask[:, :2])
+    second, last_of_second = run(batch.inputs[:, 2:], batch.mask[:, 2:], carry)
+    np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, rtol=1e-5, atol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), last_of_second, last)
+
+
+@pytest.mark.parametrize("make_cell", [LSTM, nnx.LSTMCell])
+def test_last_step_is_the_last_real_one(make_cell):
+    model, batch = build(make_cell, LAST_STEP, num_layers=2), batch_of(LAST_STEP)
+    mask = jnp.arange(LENGTH)[None] < jnp.array([6, 4, 1])[:, None]
+    run = jax.jit(lambda x, mask: model(x, mask)[0])
+    outputs = run(jnp.where(mask[..., None], batch.inputs, 1e3), mask)
+    assert outputs.shape == (BATCH, LAST_STEP.out_features)
+    for i, length in enumerate((6, 4, 1)):
+        alone = run(batch.inputs[i : i + 1, :length], jnp.ones((1, length), bool))
+        np.testing.assert_allclose(outputs[i : i + 1], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_first_layer_reads_features_and_the_others_the_layer_below():
+    model = build(LSTM, LAST_STEP, num_layers=3)
+    assert model.embedding is None
+    assert [cell.in_features for cell in model.layers] == [LAST_STEP.in_features, HIDDEN, HIDDEN]
+    kernels = [cell.recurrent_kernel[...] for cell in model.layers]
+    assert (kernels[1] != kernels[2]).all(), "the layers share a draw"
+
+
+class NoOutputState(nnx.RNNCellBase):
+    """A carry of two states, neither of them the output."""
+
+    def __init__(self, in_features, hidden_features, *, rngs):
+        self.in_features, self.hidden_features = in_features, hidden_features
+        self.mix = nnx.Linear(in_features, hidden_features, rngs=rngs)
+
+    def __call__(self, carry, inputs):
+        new = (0.5 * carry[0] + self.mix(inputs), 0.9 * carry[1])
+        return new, new[0] + new[1]
+
+    def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+        return tuple(jnp.ones((*input_shape[:-1], self.hidden_features), jnp.float32) for _ in range(2))
+
+
+@pytest.mark.parametrize(
+    ("make_cell", "names"),
+    [
+        (VanillaRNN, ("h",)),
+        (LSTM, ("h", "c")),
+        (nnx.GRUCell, ("h",)),
+        (nnx.LSTMCell, ("c", "h")),
+        (nnx.OptimizedLSTMCell, ("c", "h")),
+        (NoOutputState, ("s0", "s1")),
+    ],
+)
+def test_state_names(make_cell, names):
+    assert state_names(make_cell(2, HIDDEN, rngs=nnx.Rngs(0))) == names
+
+
+@pytest.mark.parametrize("make_cell", [*CELLS, NoOutputState])
+def test_zero_perturbation_changes_nothing(make_cell):
+    model, batch = build(make_cell, LAST_STEP, num_layers=2), batch_of(LAST_STEP)
+    eps = model.zero_perturbation(batch.inputs)
+    states = len(state_names(model.layers[0]))
+    assert jax.tree.map(jnp.shape, jax.tree.leaves(eps)) == [(LENGTH, BATCH, HIDDEN)] * (2 * states)
+    plain, perturbed = model(batch.inputs, batch.mask)[0], model(batch.inputs, batch.mask, perturbation=eps)[0]
+    np.testing.assert_allclose(perturbed, plain, rtol=1e-6)

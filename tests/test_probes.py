@@ -1,0 +1,111 @@
+"""Gradient flow: against the closed form of a linear network, and against finite differences."""
+
+import functools
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnbench.cells import GRU, LSTM, VanillaRNN
+from rnnbench.model import Model
+from rnnbench.probes import gradient_flow
+from rnnbench.tasks import Adding
+from rnnbench.tasks.base import Example
+
+LENGTH, HIDDEN, BATCH = 6, 4, 3
+
+
+class SumOfOutputs(Adding):
+    """Adding, but L is the output after the last step: dL/dh_T is the readout's kernel."""
+
+    def probe_loss(self, outputs, example):
+        return jnp.sum(outputs)
+
+
+class SineOfOutputs(Adding):
+    """A loss at every step, curved."""
+
+    last_step_only: ClassVar[bool] = False
+
+    def probe_loss(self, outputs, example):
+        return jnp.sum(jnp.where(example.mask[:, None], jnp.sin(3 * outputs), 0.0))
+
+
+def batch_of(task) -> Example:
+    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
+
+
+def build(make_cell, task, **options):
+    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(2), **options)
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.2])
+def test_linear_network_scales_the_gradient_at_each_step(scale):
+    """||dL/dh_t|| = s^(T - t) ||r|| for U = s times an orthogonal matrix, in both layers' own time."""
+    task = SumOfOutputs(length=LENGTH)
+    orthogonal = jax.nn.initializers.orthogonal(scale)
+    make = functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal)
+    model = build(make, task)
+    flow = jax.jit(lambda batch: gradient_flow(model, task, batch))(batch_of(task))
+    expected = scale ** np.arange(LENGTH - 1, -1, -1) * np.linalg.norm(model.readout.kernel[...])
+    assert set(flow) == {(0, "h")}
+    np.testing.assert_allclose(flow[0, "h"], expected, rtol=1e-5)
+
+
+def test_layers_of_a_linear_network():
+    """A lower layer's gradient is the sum over all ways up: sum_k W^T-steps, by powers of both kernels."""
+    task = SumOfOutputs(length=LENGTH)
+    model = build(functools.partial(VanillaRNN, activation="identity"), task, num_layers=2)
+    flow = jax.jit(lambda batch: gradient_flow(model, task, batch))(batch_of(task))
+    lower, upper = model.layers[0].recurrent_kernel[...], model.layers[1].recurrent_kernel[...]
+    up, readout = model.layers[1].kernel[...], model.readout.kernel[...].sum(1)
+    power = np.linalg.matrix_power
+    for t in range(LENGTH):
+        ways = (power(lower, k) @ up @ power(upper, LENGTH - 1 - t - k) @ readout for k in range(LENGTH - t))
+        np.testing.assert_allclose(flow[0, "h"][t], np.linalg.norm(sum(ways)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make_cell", "states"),
+    [
+        (VanillaRNN, ["h"]),
+        (LSTM, ["h", "c"]),
+        (GRU, ["h"]),
+        (nnx.SimpleCell, ["h"]),
+        (nnx.GRUCell, ["h"]),
+        (nnx.LSTMCell, ["c", "h"]),
+        (nnx.OptimizedLSTMCell, ["c", "h"]),
+    ],
+)
+def test_gradient_is_the_slope_of_the_loss_along_each_state(make_cell, states):
+    """dL/ds_t by adding small numbers to s_t: all layers, all states, all steps; padding included."""
+    task = SineOfOutputs(length=LENGTH)
+    batch = batch_of(task)
+    with jax.enable_x64(True):
+        options = {"dtype": jnp.float64} if make_cell is nnx.SimpleCell else {}
+        model = build(functools.partial(make_cell, param_dtype=jnp.float64, **options), task, num_layers=2)
+        model = nnx.merge(*as_float64(model))
+        mask = jnp.arange(LENGTH)[None] < jnp.array([6, 4, 5])[:, None]
+        batch = batch._replace(inputs=batch.inputs.astype(jnp.float64), mask=mask)
+        flow = jax.jit(lambda: gradient_flow(model, task, batch))()
+
+        def loss(flat):
+            outputs, _ = model(batch.inputs, batch.mask, perturbation=tree.unflatten(list(flat)))
+            return jnp.sum(jax.vmap(task.probe_loss)(outputs, batch))
+
+        leaves, tree = jax.tree.flatten(model.zero_perturbation(batch.inputs))
+        zero = jnp.stack(leaves)
+        steps = 1e-5 * jnp.eye(zero.size).reshape(zero.size, *zero.shape)
+        slopes = jax.jit(lambda: jax.lax.map(lambda e: (loss(e) - loss(-e)) / 2e-5, steps))().reshape(zero.shape)
+    assert set(flow) == {(layer, state) for layer in (0, 1) for state in states}
+    for (layer, state), norms in flow.items():
+        slope = slopes[layer * len(states) + states.index(state)]
+        np.testing.assert_allclose(norms, np.linalg.norm(slope, axis=-1).mean(-1), rtol=1e-6, atol=1e-9)
+
+
+def as_float64(model):
+    graphdef, state = nnx.split(model)
+    return graphdef, jax.tree.map(lambda leaf: leaf.astype(jnp.float64), state)

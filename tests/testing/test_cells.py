@@ -1,0 +1,112 @@
+"""The contract checks pass for cells that keep the contract, and name what is broken in those that do not."""
+
+# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, tanh
+from rnnbench.cells.activations import BlockActivation
+from rnnbench.testing import check_cell
+
+
+@pytest.mark.parametrize("make_cell", [VanillaRNN, functools.partial(LSTM, peepholes=True), GRU, nnx.GRUCell])
+def test_contract_is_kept(make_cell):
+    check_cell(make_cell)
+
+
+class Plain(GatedCell):
+    gates = {"candidate": tanh}
+
+    def step(self, gates, h):
+        return gates.candidate
+
+
+class OneStart(Plain):
+    def __init__(self, *sizes, rngs):
+        super().__init__(*sizes, rngs=nnx.Rngs(0))
+
+
+class StartsAnywhere(Plain):
+    def __init__(self, *sizes, rngs):
+        super().__init__(*sizes, rngs=nnx.Rngs(int(np.random.default_rng().integers(1 << 30))))
+
+
+class TooWide(Plain):
+    def __call__(self, carry, inputs):
+        carry, output = super().__call__(carry, inputs)
+        return carry, jnp.concatenate([output, output], axis=-1)
+
+
+class NoBatch(Plain):
+    def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+        return (jnp.zeros(self.hidden_features, jnp.float32),)
+
+
+class ControlFlow(Plain):
+    def step(self, gates, h):
+        return gates.candidate if jnp.sum(h) > 0 else h
+
+
+class UsesKernel(Plain):
+    def step(self, gates, h):
+        return gates.candidate + h @ self.recurrent_kernel[...]
+
+
+class NotFinite(Plain):
+    def step(self, gates, h):
+        return gates.candidate + jnp.log(h)
+
+
+class DrawsAtRandom(Plain):
+    def step(self, gates, h):
+        return gates.candidate * np.random.default_rng().uniform()
+
+
+class MixesBatch(Plain):
+    def step(self, gates, h):
+        return gates.candidate - jnp.mean(h, axis=0, keepdims=True)
+
+
+class StopsGradient(Plain):
+    def step(self, gates, h):
+        return gates.candidate + 0.5 * jax.lax.stop_gradient(h)
+
+
+class Forgets(GatedCell):
+    gates = {"candidate": Deferred(tanh)}
+
+    def step(self, gates, h):
+        return gates.candidate.activate(gates.candidate.from_input)
+
+
+@pytest.mark.parametrize(
+    ("make_cell", "message"),
+    [
+        (OneStart, "OneStart: two keys gave the same parameters"),
+        (StartsAnywhere, "one key gave different parameters"),
+        (TooWide, r"expected the shape \(batch, hidden_features\) = \(3, 4\), got \(3, 8\)"),
+        (NoBatch, "initialize_carry: every leaf needs the batch as its first axis"),
+        (ControlFlow, "Python control flow must not depend on values"),
+        (UsesKernel, "a step may use kernel, recurrent_kernel, bias and recurrent_bias through its gates only"),
+        (NotFinite, "its outputs are not finite for ordinary inputs"),
+        (DrawsAtRandom, "the unroll differs from calling the cell step by step"),
+        (MixesBatch, "an example's outputs depend on the other examples of its batch"),
+        (StopsGradient, "the gradient with respect to .* finite differences give .*: look for stop_gradient"),
+        (Forgets, r"did not learn to recall its first input after 8 steps: accuracy 0\.[45]"),
+    ],
+)
+def test_what_is_broken_is_named(make_cell, message):
+    with pytest.raises(AssertionError, match=message):
+        check_cell(make_cell)
+
+
+def test_a_wrong_gradient_of_the_framework_is_named(monkeypatch):
+    monkeypatch.setattr(BlockActivation, "slope", lambda self, a: 1 - 0.9 * a * a)
+    with pytest.raises(AssertionError, match=r"gradient with respect to parameter bias differs from that of a plain"):
+        check_cell(VanillaRNN)
