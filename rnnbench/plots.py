@@ -77,7 +77,7 @@ def score_by_distance(scores: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """The test score in bins of the distance between the cue and the answer, at the end of training.
 
     Finished runs alone, since runs in training are not comparable. A bin stands at its far end on an axis
-    logarithmic to the base of 2.
+    logarithmic to the base of 2, the cells side by side around it.
 
     Args:
         scores: from `load_scores`.
@@ -94,8 +94,10 @@ def score_by_distance(scores: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        for line, _, colour in _lines(rows):
+        lines = _lines(rows)
+        for i, (line, _, colour) in enumerate(lines):
             seeds = rows[rows["line"] == line].pivot(index="high", columns="run_id", values="value")
+            seeds.index *= 1.08 ** (i - (len(lines) - 1) / 2)  # side by side: cells that are all right coincide
             _draw_seeds(axes, seeds, colour, label=line, marker="o")
         bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
         axes.set_xscale("log", base=2)

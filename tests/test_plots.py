@@ -86,7 +86,7 @@ def test_score_by_distance_draws_medians_and_ranges_of_the_last_step(scores, run
     figure = plots.score_by_distance(scores, runs)
     (axes,) = figure.axes
     line = median_line(axes, "GRU")
-    assert line.get_xdata().tolist() == [2, 4]
+    np.testing.assert_allclose(line.get_xdata(), [2 * 1.08**0.5, 4 * 1.08**0.5])  # the right one of two
     np.testing.assert_allclose(line.get_ydata(), [0.9 / 2, 0.9 / 4])
     bands = [collection.get_paths()[0].vertices for collection in axes.collections]
     assert sorted({round(y, 6) for y in bands[1][:, 1]}) == [0.175, 0.25, 0.35, 0.5]  # 0.7 and 1.0, by 2 and by 4
