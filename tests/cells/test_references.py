@@ -100,3 +100,46 @@ def test_values_are_those_of_flax(make_flax, weights):
     expected = nnx.RNN(flax_cell, time_major=True)(inputs)
     np.testing.assert_allclose(unroll(cell, inputs)[1], expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(unroll(flax_cell, inputs)[1], expected, rtol=1e-10, atol=1e-12)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def drives(cell, x, h):
+    """x W + b and h U of every gate, by name."""
+    names = cell.joint + cell.deferred
+    from_input = np.split(x @ np.asarray(cell.kernel) + np.asarray(cell.bias), len(names), axis=-1)
+    kernels = np.split(np.asarray(cell.recurrent_kernel), len(names), axis=-1)
+    return dict(zip(names, from_input, strict=True)), {n: h @ u for n, u in zip(names, kernels, strict=True)}, kernels
+
+
+def peephole_step(cell, x, h, c):
+    """Gers & Schmidhuber (2000): i and f see the old cell, o the new one."""
+    from_input, from_state, _ = drives(cell, x, h)
+    z = {name: from_input[name] + from_state[name] for name in from_input}
+    p_input, p_forget, p_output = np.asarray(cell.peephole)
+    new = sigmoid(z["forget"] + p_forget * c) * c + sigmoid(z["input"] + p_input * c) * np.tanh(z["candidate"])
+    return sigmoid(z["output"] + p_output * new) * np.tanh(new), new
+
+
+def reset_before_step(cell, x, h):
+    """Cho et al. (2014): the reset gate applies to the state that the candidate's matmul reads."""
+    from_input, from_state, kernels = drives(cell, x, h)
+    reset, update = (sigmoid(from_input[name] + from_state[name]) for name in ("reset", "update"))
+    candidate = np.tanh(from_input["candidate"] + (reset * h) @ kernels[-1])
+    return ((1 - update) * candidate + update * h,)
+
+
+@pytest.mark.parametrize(
+    ("cell", "step"), [("lstm-peepholes", peephole_step), ("gru-before", reset_before_step)], indirect=["cell"]
+)
+def test_options_compute_their_papers_equations(cell, step):
+    generator = np.random.default_rng(0)
+    inputs = generator.standard_normal((TIME, BATCH, FEATURES))
+    states = tuple(generator.standard_normal((BATCH, HIDDEN)) for _ in cell.states)
+    last, outputs = unroll(cell, jnp.asarray(inputs), tuple(map(jnp.asarray, states)))
+    for x, output in zip(inputs, outputs, strict=True):
+        states = step(cell, x, *states)
+        np.testing.assert_allclose(output, states[0], rtol=1e-10, atol=1e-12)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), last, states)
