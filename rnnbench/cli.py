@@ -244,17 +244,20 @@ class _Jobs:
             return None
 
     def _position(self, job: Any) -> str | None:
-        """Which run of how many; announces a sweep before its first run."""
-        if os.getpid() != self.process or not job.sweeper._target_.endswith(".BasicSweeper"):
+        """Which run of how many; announces a sweep before its first run, unless a launcher has processes of its own."""
+        if not job.sweeper._target_.endswith(".BasicSweeper"):
             return None
         if self.total is None:
             params = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
-            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+            own = os.getpid() == self.process
+            loader = GlobalHydra.instance().config_loader() if own else None
+            parser = OverridesParser.create(config_loader=loader)
             overrides = parser.parse_overrides(params + self.overrides)
             [combinations] = BasicSweeper.split_arguments(overrides, None)
             self.total = len(combinations)
             self.swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
-            print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
+            if own:
+                print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
         return f"{job.job.num + 1}/{self.total}"
 
     def report(self) -> int:

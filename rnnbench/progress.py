@@ -1,5 +1,6 @@
-"""What a person sees while a job trains: a live bar in a terminal, a line now and then in a log."""
+"""What a person sees while a job trains: a live bar in a terminal of its own, else a line now and then."""
 
+import multiprocessing
 import sys
 import time
 from types import TracebackType
@@ -22,6 +23,8 @@ class JobProgress:
             done: steps that were done before.
         """
         self._console = Console(file=sys.stderr, highlight=False)
+        # Jobs that share a terminal would draw their bars over one another.
+        self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
         self._label, self._steps, self._first = label, steps, done
         self._began = self._last_line = time.monotonic()
         self._bar = Progress(
@@ -32,7 +35,7 @@ class JobProgress:
             TextColumn("{task.fields[numbers]}", markup=False),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._live,
         )
         self._task = self._bar.add_task(label, total=steps, completed=done, numbers="compiling ...")
 
@@ -50,7 +53,7 @@ class JobProgress:
         text = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
         self._bar.update(self._task, completed=step, numbers=text)
         now = time.monotonic()
-        if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+        if not self._live and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(f"{self._label}  step {step}/{self._steps}  {text}")
             self._last_line = now
 
