@@ -1,10 +1,16 @@
 """Checkpoints of a population's state, through orbax."""
 
 import contextlib
+import gc
 import logging
+import signal
+import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 from orbax.checkpoint import v1 as ocp
 
@@ -28,22 +34,25 @@ class Checkpoints:
         self._folder = folder
         self._seconds = seconds
         self._last = time.monotonic()
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
-        self._checkpointer = ocp.training.Checkpointer(
-            folder.resolve(),
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),
-            cleanup_tmp_directories=True,
-        )
+        # Orbax tells of every file that it writes, and of its errors beside raising them.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        with _reworded(folder):
+            self._checkpointer = ocp.training.Checkpointer(
+                folder.resolve(),
+                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+                preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),
+                cleanup_tmp_directories=True,
+            )
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._checkpointer.close()
+        with _reworded(self._folder), _interrupts_put_off():
+            self._checkpointer.close()
 
     def save(self, step: int, states: RunState, *, force: bool = False) -> None:
         """Saves the states, unless the last save was too recent; `force` saves them in any case."""
         if force or time.monotonic() - self._last >= self._seconds:
-            with _reworded(self._folder):
+            with _reworded(self._folder), _interrupts_put_off():
                 self._checkpointer.save(step, states, force=True, overwrite=True)
             self._last = time.monotonic()
 
@@ -56,11 +65,12 @@ class Checkpoints:
             UserError: there are checkpoints, but none of them can be read.
         """
         errors = []
-        for checkpoint in reversed(self._checkpointer.checkpoints):
-            try:
-                return checkpoint.step, self._checkpointer.load(checkpoint, like)
-            except Exception as error:  # orbax raises many kinds for a broken checkpoint
-                errors.append(f"step {checkpoint.step}: {type(error).__name__}")
+        with _leftovers_unheard(), _interrupts_put_off():
+            for checkpoint in reversed(self._checkpointer.checkpoints):
+                try:
+                    return checkpoint.step, self._checkpointer.load(checkpoint, like)
+                except Exception as error:  # orbax raises many kinds for a broken checkpoint
+                    errors.append(f"step {checkpoint.step}: {type(error).__name__}")
         if errors:
             raise UserError(
                 f"no checkpoint in {self._folder} can be read ({'; '.join(errors)}): expected the state of this run as "
@@ -70,9 +80,48 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Lets Ctrl-C act at the end of the block, unless it is pressed again: orbax's threads do not outlive one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
+    pressed = threading.Event()
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, put_off)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed.is_set():
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _leftovers_unheard() -> Iterator[None]:
+    """Of a read that failed, orbax leaves coroutines that nobody awaits and errors that nobody takes."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda leftover: None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
+            yield
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
 def _reworded(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept") from error
+        raise UserError(
+            f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept, "
+            "and the same command goes on from them"
+        ) from error

@@ -137,7 +137,7 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             _draw_seeds(axes, own.pivot(index="step", columns="run_id", values="value"), colour, label=line)
             last = own[own["status"] == "diverged"].groupby("run_id").tail(1)
             axes.plot(last["step"], last["value"], "x", color=colour, markersize=11, markeredgewidth=3, zorder=5)
-        axes.set_xlim(0, rows["step"].max())
+        axes.set_xlim(0, max(1, rows["step"].max()))
         axes.set_xlabel("training steps")
         _score_axis(axes, rows)
     extra = [Line2D([], [], color=_GREY, marker="x", linestyle="", markersize=11, markeredgewidth=3, label="diverged")]

@@ -341,7 +341,10 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise UserError(f"{path} is not a provenance file of rnnbench: {folder} holds something else")
+        raise UserError(
+            f"{path} is not a provenance file of rnnbench: {folder} holds something else; "
+            "move it away, or choose another output="
+        )
     if found.get("version") != VERSION:
         raise UserError(
             f"{folder} holds records of format version {found.get('version')}; this rnnbench knows version {VERSION}: "

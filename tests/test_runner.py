@@ -151,6 +151,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(compose: Compose, tmp_
     )
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of orbax's reading threads
 def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) -> None:
     shared, other = program([compose()]), program([compose("model.hidden_size=5")])
     checkpoints = Checkpoints(tmp_path / "checkpoints", seconds=0.0)
