@@ -11,7 +11,7 @@ from rnnbench.tasks.base import Task
 Columns = dict[str, list[Any]]
 
 
-def test_rows(task: Task, test_set: Any, metrics: dict[str, np.ndarray]) -> tuple[dict[str, float], list[dict]]:
+def summary_rows(task: Task, test_set: Any, metrics: dict[str, np.ndarray]) -> tuple[dict[str, float], list[dict]]:
     """A run's test summary, and its score broken down by what the task names in `breakdowns`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Sinks that a run's records are also fed to. The records on disk are the truth: a sink never stops or slows a resume.
+"""Sinks that a run's records are also fed to. The records on disk are the truth, and are written first.
 
 A sink has three methods: `start` before the first segment, `write` after each with what the records got of this run,
 `finish` at the end.

@@ -17,7 +17,7 @@ def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, s
     Args:
         model: the model with its parameters.
         task: the task that the batch is of.
-        batch: the probe batch; its examples should have their cue at the same step.
+        batch: the probe batch; its examples should have their answer at the same step.
 
     Returns:
         The norms of every step by (layer, state).

@@ -496,7 +496,7 @@ def _environment() -> dict[str, Any]:
     return {
         "packages": packages,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu,
         "cores": os.cpu_count(),
     }

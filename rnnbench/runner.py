@@ -13,7 +13,7 @@ from rnnbench import population
 from rnnbench.checkpoints import Checkpoints
 from rnnbench.config import Config, flatten, identity, instantiate, run_id
 from rnnbench.errors import DivergedError, UserError
-from rnnbench.evaluation import columns, test_rows, train_rows
+from rnnbench.evaluation import columns, summary_rows, train_rows
 from rnnbench.population import Program
 from rnnbench.progress import JobProgress, say
 from rnnbench.records import Records, job_folder, read_runs
@@ -71,15 +71,16 @@ def _folder(configs: Sequence[Config]) -> Any:
 
 
 def _complete(folder: Any) -> list[Row]:
-    """The job's rows if every run of it is complete, else none."""
+    """The job's rows if every run of it is complete and recorded to the end, else none."""
     rows = read_runs(folder)
-    return rows if rows and all(row["status"] in COMPLETE for row in rows) else []
+    complete = all(row["status"] in COMPLETE for row in rows) and (folder / "metrics.parquet").exists()
+    return rows if complete else []
 
 
 def _use_devices(devices: int | None) -> None:
     """Spreads the work over this many CPU devices; None: over all cores, unless JAX is up already."""
     try:
-        population.use_cpu_devices(devices or len(os.sched_getaffinity(0)))
+        population.use_cpu_devices(devices or _cores())
     except RuntimeError:  # JAX is up: an earlier run of this process has chosen
         there = jax.local_devices()
         if devices is not None and there[0].platform == "cpu" and len(there) != devices:
@@ -87,6 +88,13 @@ def _use_devices(devices: int | None) -> None:
                 f"devices: expected {len(there)}, as in the first run of this process, got {devices}; "
                 "the number of devices can't change within a process"
             ) from None
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux, where a scheduler may have given it some of them
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Job:
@@ -113,7 +121,7 @@ class _Job:
         step, states = (0, self._first_states()) if restored is None else restored
         self.records.rewind(step if restored else None)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
-        self.rows = self._first_rows(rows_before if restored else [], step)
+        self.rows = self._first_rows(rows_before if restored else [], step, states)
         for config, row, logger in zip(self.configs, self.rows, self.loggers, strict=True):
             if logger is not None:
                 name = f"{config.task['name']}-{config.model.name}-seed{config.seed}"
@@ -137,23 +145,26 @@ class _Job:
     def _first_states(self) -> RunState:
         return self.program.place([self.program.init(np.uint32(config.seed)) for config in self.configs])
 
-    def _first_rows(self, before: list[Row], step: int) -> list[Row]:
+    def _first_rows(self, before: list[Row], step: int, states: RunState) -> list[Row]:
         """Rows of the runs table, with what of an interrupted session still holds at `step`."""
         task = self.program.task
         rows = []
-        for i, config in enumerate(self.configs):
-            solved_at = before[i]["solved_at"] if before else None
+        for i, (config, at) in enumerate(zip(self.configs, jax.device_get(states.diverged_at).tolist(), strict=True)):
+            earlier = before[i] if before else {}
+            solved_at = earlier.get("solved_at")
             rows.append(
                 {
                     "run_id": run_id(config),
-                    "status": "running",
-                    "step": step,
+                    "status": "running" if at < 0 else "diverged",
+                    "step": step if at < 0 else at,
                     "solved_at": solved_at if solved_at is not None and solved_at <= step else None,
-                    "diverged_at": None,
+                    "diverged_at": None if at < 0 else at,
                     "score": task.score,
                     "score_goal": task.score_goal,
                     **flatten(identity(config)),
                     **{f"chance.{name}": value for name, value in task.chance().items()},
+                    # Of the last evaluation: where training goes on, the next one replaces them.
+                    **{key: value for key, value in earlier.items() if key.startswith("final.") and value is not None},
                 }
             )
         return rows
@@ -164,6 +175,7 @@ class _Job:
         tests = self.program.evaluate(states.params)
         flow = jax.device_get(self.program.gradient_flow(states.params)) if self.config.probe.gradient_flow else {}
         tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
+        news: list[tuple[int, int, dict[str, list[Row]]]] = []
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is not None:
                 continue
@@ -172,13 +184,13 @@ class _Job:
             done = min(step, row["diverged_at"] or step)
             own: dict[str, list[Row]] = {name: [] for name in tables}
             finals = {name: row.pop(name) for name in list(row) if name.startswith("final.")}
-            of_run = {name: values[i] for name, values in scalars.items()}
-            for at, metric, value in train_rows(of_run, first, done, self.config.train.log_every):
+            steps = {name: values[i] for name, values in scalars.items()}
+            for at, metric, value in train_rows(steps, first, done, self.config.train.log_every):
                 own["metrics"].append({"step": at, "split": "train", "metric": metric, "value": value})
                 if metric == "loss":
                     finals["final.train.loss"] = value
             if row["diverged_at"] is None:
-                summary, scores = test_rows(
+                summary, scores = summary_rows(
                     self.program.task, self.program.test_set, {name: values[i] for name, values in tests.items()}
                 )
                 own["metrics"] += [
@@ -198,9 +210,11 @@ class _Job:
             row |= dict(sorted(finals.items()))
             for name, rows in own.items():
                 tables[name] += [{"run_id": row["run_id"], **values} for values in rows]
-            self._log(i, done, own)
+            news.append((i, done, own))
         self.records.write(step, {name: columns(rows) for name, rows in tables.items() if rows})
         self.records.set_runs(self.rows)
+        for of_run in news:
+            self._log(*of_run)
 
     def _log(self, i: int, step: int, tables: dict[str, list[Row]]) -> None:
         logger = self.loggers[i]

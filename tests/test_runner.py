@@ -1,5 +1,6 @@
 """Whole runs: what they record, how they go on after a kill, what they do with what is there."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from rnnbench.checkpoints import Checkpoints
 from rnnbench.config import Config, run_id
 from rnnbench.errors import DivergedError, UserError
 from rnnbench.population import Program, program
+from rnnbench.records import Records
 from rnnbench.training import RunState
 
 Compose = Callable[..., Config]
@@ -76,6 +78,35 @@ def test_a_finished_run_is_not_trained_again(
     assert bytes_of(folder) == before, "the same run trained again gives the same bytes"
     sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
     assert [(s["from_step"], s["to_step"]) for s in sessions] == [(0, 8)]
+
+
+@pytest.mark.parametrize("diverging", [False, True])
+@pytest.mark.parametrize("method", ["finish", "_clean_up"])
+def test_a_crash_while_it_finishes_loses_nothing(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diverging: bool, method: str
+) -> None:
+    rate = ["optimizer=sgd", "optimizer.learning_rate=1e30", "train.clip_norm=null"] if diverging else []
+
+    def train(output: str) -> None:
+        with contextlib.suppress(DivergedError):
+            runner.train(compose(f"output={tmp_path / output}", "train.eval_every=8", *rate))
+
+    train("undisturbed")
+    original = getattr(Records, method)
+
+    def crash(self: Records, *arguments: object) -> None:
+        if method == "_clean_up" and not (self.folder / "metrics.parquet").exists():
+            return original(self)  # called when the folder is opened, too
+        raise RuntimeError("pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, method, crash)
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            train("crashed")
+    train("crashed")
+    [undisturbed], [crashed] = (list((tmp_path / name).iterdir()) for name in ("undisturbed", "crashed"))
+    assert rnnbench.load_runs(crashed).status.item() == ("diverged" if diverging else "finished")
+    assert bytes_of(crashed) == bytes_of(undisturbed)
 
 
 def test_another_config_gets_a_folder_of_its_own(compose: Compose, output: str) -> None:

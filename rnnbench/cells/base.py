@@ -68,8 +68,8 @@ class GatedCell(nnx.RNNCellBase):
 
     A gate's drive is `z = x W + b + h U`. The subclass declares its gates in `gates`, in the order in which
     their blocks stand in the fused parameters, and combines them in `step`. Each gate's part of a kernel is
-    initialised on its own. From this form follow the fast unroll with its own gradient (`unroll`), the
-    probes by gate name and `flax.nnx.RNN`.
+    initialised on its own. From this form follow the fast unroll with its own gradient (`unroll`) and a
+    step for `flax.nnx.RNN`.
 
     Attributes:
         gates: name to activation, or to `Deferred(activation)`.

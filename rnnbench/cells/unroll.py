@@ -46,7 +46,7 @@ def unroll(
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__:
-        inputs = inputs.astype(cell.param_dtype)  # the states are of this type, so every step must stay in it
+        inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
         return _gated_unroll(cell, inputs, carry, mask, perturbation)
     return plain_unroll(cell, inputs, carry, mask, perturbation)
 

@@ -85,7 +85,11 @@ class Task(abc.ABC):
         return jax.jit(jax.vmap(self.example))(keys)
 
     def probe_set(self, size: int) -> Example:
-        """A fixed batch on which gradients are traced: where distances vary, all at the longest."""
+        """A fixed batch on which gradients are traced, by default the first of the test set.
+
+        Where the answers of a task stand at different steps, this draws some that stand at the same, so that
+        the time steps of the mean line up.
+        """
         return self.test_set(size)
 
     def probe_loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:
