@@ -164,14 +164,21 @@ def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
     for parts in (2, 2):
         before = len(list(tmp_path.glob("results/*/metrics/*.parquet")))
         with open(tmp_path / "log", "w") as log:
-            process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-            deadline = time.monotonic() + 120
-            while len(list(tmp_path.glob("results/*/metrics/*.parquet"))) < before + parts:
-                assert process.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 130
+            # A suite that runs in the background ignores Ctrl-C, and what it starts would inherit that.
+            process = subprocess.Popen(
+                [*("env", "--default-signal=INT"), *command], cwd=tmp_path, env=environment, stdout=log, stderr=log
+            )
+            try:
+                deadline = time.monotonic() + 120
+                while len(list(tmp_path.glob("results/*/metrics/*.parquet"))) < before + parts:
+                    assert process.poll() is None, (tmp_path / "log").read_text()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=60) == 130
+            finally:
+                process.kill()
+                process.wait()
         said = (tmp_path / "log").read_text()
         assert said.endswith("rnnbench: stopped; the same command goes on from there\n")
         assert "Traceback" not in said
