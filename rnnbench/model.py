@@ -81,10 +81,10 @@ class Model(nnx.Module):
                 carry=None if carry is None else carry[i],
                 mask=mask,
                 perturbation=None if perturbation is None else perturbation[i],
+                last_only=self.last_step_only and i == len(self.layers) - 1,
             )
             last.append(layer_carry)
-        hidden = x[-1] if self.last_step_only else jnp.swapaxes(x, 0, 1)
-        return self.readout(hidden), last
+        return self.readout(x if self.last_step_only else jnp.swapaxes(x, 0, 1)), last
 
     def zero_perturbation(self, inputs: Shaped[Array, "batch time ..."]) -> list[PyTree]:
         """eps = 0 for every layer: with respect to it, the gradient is dL/dcarry_t."""

@@ -1,5 +1,6 @@
 """Activations whose derivative can be read off their value, so that the unroll keeps the value alone."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -28,49 +29,50 @@ _SLOPES: dict[Activation, Callable[[Array], Array]] = {
 _AS_SCALED_TANH: dict[Activation, tuple[float, float]] = {sigmoid: (0.5, 0.5), tanh: (1.0, 0.0)}
 
 
-class BlockActivation:
-    """Activates several gates, side by side in one block `(batch, gates * hidden)`, at once.
+class Sweep:
+    """How several gates, side by side in one block `(batch, gates * hidden)`, are activated at once.
 
-    Slicing the block before the transcendental functions keeps XLA's CPU code from vectorising them
-    (measured: an LSTM step takes twice as long), so sigmoid and tanh gates are activated in one sweep as
-    `tanh(s z) s + o`. Other mixtures are activated gate by gate.
+        gate_i = finish_i(function(scale_i z)_i)
+
+    Sigmoid and tanh gates become one tanh over the block, `tanh(s z) s + o`: to slice the block first keeps
+    XLA's CPU code from vectorising the transcendental function (an LSTM step takes twice as long). Gates
+    that are all alike need no finishing; other mixtures are activated gate by gate in `finish`.
 
     Attributes:
-        invertible: whether `slope` knows every gate's derivative from the activated value.
+        function: what goes over the block; its slope is known from its value.
+        scales: what each gate's z is multiplied by before it; the caller puts them into the weights.
     """
 
-    def __init__(self, activations: tuple[Activation, ...], hidden: int):
-        self._activations = activations or (identity,)  # a cell may have no gate to activate here
-        self._hidden = hidden
-        self._uniform = len(set(activations)) <= 1
-        self._scaled_tanh = not self._uniform and all(a in _AS_SCALED_TANH for a in activations)
-        self.invertible = all(a in _SLOPES for a in activations)
+    def __init__(self, activations: tuple[Activation, ...]):
+        self.function: Activation = identity
+        self.scales = [1.0] * len(activations)
+        self._finish: list[Activation] = list(activations)
+        if len(set(activations)) == 1 and activations[0] in _SLOPES:
+            self.function = activations[0]
+            self._finish = [identity] * len(activations)
+        elif activations and all(a in _AS_SCALED_TANH for a in activations):
+            self.function = tanh
+            self.scales = [_AS_SCALED_TANH[a][0] for a in activations]
+            self._finish = [functools.partial(_affine, *_AS_SCALED_TANH[a]) for a in activations]
 
-    def _per_column(self, values: list[float], like: Array) -> Float[Array, "1 block"]:
-        return jnp.repeat(jnp.asarray(values, like.dtype), self._hidden)[None]
+    def split(self, block: Float[Array, "batch block"]) -> list[Float[Array, "batch hidden"]]:
+        """Each gate's part of the block."""
+        return jnp.split(block, len(self._finish), axis=-1) if self._finish else []
 
-    def _gate_by_gate(self, functions: list[Callable[[Array], Array]], block: Array) -> Array:
-        parts = jnp.split(block, len(functions), axis=-1)
-        return jnp.concatenate([f(part) for f, part in zip(functions, parts, strict=True)], axis=-1)
+    def gates(self, swept: list[Float[Array, "batch hidden"]]) -> list[Float[Array, "batch hidden"]]:
+        """The gates, from the parts of `function`'s value."""
+        return [finish(part) for finish, part in zip(self._finish, swept, strict=True)]
 
-    def __call__(self, z: Float[Array, "batch block"]) -> Float[Array, "batch block"]:
-        """The activated block."""
-        if self._uniform:
-            return self._activations[0](z)
-        if self._scaled_tanh:
-            scale, offset = self._scale_and_offset(z)
-            return jnp.tanh(z * scale) * scale + offset
-        return self._gate_by_gate(list(self._activations), z)
+    def gradients(
+        self, swept: list[Float[Array, "batch hidden"]], gradients: list[Float[Array, "batch hidden"]]
+    ) -> list[Float[Array, "batch hidden"]]:
+        """Gradients with respect to each gate's scaled z, from those with respect to the gates."""
+        slope = _SLOPES[self.function]
+        return [
+            jax.vjp(finish, part)[1](gradient)[0] * slope(part)
+            for finish, part, gradient in zip(self._finish, swept, gradients, strict=True)
+        ]
 
-    def slope(self, a: Float[Array, "batch block"]) -> Float[Array, "batch block"]:
-        """d activated / d z, from the activated block."""
-        if self._uniform:
-            return _SLOPES[self._activations[0]](a)
-        if self._scaled_tanh:
-            scale, offset = self._scale_and_offset(a)
-            return scale * scale - (a - offset) ** 2
-        return self._gate_by_gate([_SLOPES[f] for f in self._activations], a)
 
-    def _scale_and_offset(self, like: Array) -> tuple[Array, Array]:
-        scales, offsets = zip(*(_AS_SCALED_TANH[f] for f in self._activations), strict=True)
-        return self._per_column(list(scales), like), self._per_column(list(offsets), like)
+def _affine(scale: float, offset: float, x: Array) -> Array:
+    return x * scale + offset

@@ -1,7 +1,8 @@
 """The unroll over time: a scan with its own gradient for cells written by gate, a plain scan for all others."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +11,12 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
-from rnnbench.cells.activations import BlockActivation
+from rnnbench.cells.activations import Sweep
 from rnnbench.cells.base import Drive, GatedCell, States
 
 Inputs = Float[Array, "time batch features"]
 Mask = Bool[Array, "time batch"]
-Hidden = Float[Array, "time batch hidden"]
+Hidden = Float[Array, "*time batch hidden"]
 
 
 def unroll(
@@ -24,6 +25,7 @@ def unroll(
     carry: PyTree | None = None,
     mask: Mask | None = None,
     perturbation: PyTree | None = None,
+    last_only: bool = False,
 ) -> tuple[PyTree, Hidden]:
     """Runs a cell over time: carry_t = cell(carry_{t-1}, x_t) + eps_t.
 
@@ -38,26 +40,34 @@ def unroll(
         mask: False at padded steps, which hand the carry on as it is; by default none is.
         perturbation: eps, shaped like the carry with a leading time axis. The gradient with respect to it,
             taken at zero, is dL/dcarry_t for every t.
+        last_only: whether the output of the last step is enough: to stack the others takes time and memory.
 
     Returns:
         The last carry, and the output of every step (at a padded step: of the last real one, and before
-        the first real one the state in `carry` that it would be).
+        the first real one the state in `carry` that it would be); with `last_only` that of the last step.
     """
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__:
         inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
-        return _gated_unroll(cell, inputs, carry, mask, perturbation)
-    return plain_unroll(cell, inputs, carry, mask, perturbation)
+        return _gated_unroll(cell, inputs, carry, mask, perturbation, last_only)
+    return plain_unroll(cell, inputs, carry, mask, perturbation, last_only)
 
 
 def plain_unroll(
-    cell: nnx.RNNCellBase, inputs: Inputs, carry: PyTree, mask: Mask | None = None, perturbation: PyTree | None = None
+    cell: nnx.RNNCellBase,
+    inputs: Inputs,
+    carry: PyTree,
+    mask: Mask | None = None,
+    perturbation: PyTree | None = None,
+    last_only: bool = False,
 ) -> tuple[PyTree, Hidden]:
     """`unroll` by `lax.scan` and automatic differentiation, for any cell."""
     graphdef, state = nnx.split(cell)
 
-    def body(last: tuple[PyTree, Array], x: tuple[Array, Array | None, PyTree]) -> tuple[tuple[PyTree, Array], Array]:
+    def body(
+        last: tuple[PyTree, Array], x: tuple[Array, Array | None, PyTree]
+    ) -> tuple[tuple[PyTree, Array], Array | None]:
         inputs_t, mask_t, eps_t = x
         new_carry, output = nnx.merge(graphdef, state)(last[0], inputs_t)
         # In nearly every cell the output is one of the states: where it is, it moves with that state.
@@ -67,13 +77,12 @@ def plain_unroll(
             new_carry = jax.tree.map(jnp.add, new_carry, eps_t)
         if True in shared:
             output = jax.tree.leaves(new_carry)[shared.index(True)]
-        new = (new_carry, output)
-        return new, new[1]
+        return (new_carry, output), None if last_only else output
 
     shapes = jax.eval_shape(lambda c, x: cell(c, x)[1], carry, inputs[0])
     output = jnp.zeros(shapes.shape, shapes.dtype)
-    (carry, _), outputs = lax.scan(body, (carry, output), (inputs, mask, perturbation))
-    return carry, outputs
+    (carry, last), outputs = lax.scan(body, (carry, output), (inputs, mask, perturbation))
+    return carry, last if outputs is None else outputs
 
 
 def _hold(mask: Bool[Array, " batch"] | None, new: PyTree, last: PyTree) -> PyTree:
@@ -88,7 +97,7 @@ class _Weights(NamedTuple):
 
     Attributes:
         joint: `[U; W; b]` of the joint gates, `(hidden + features + 1, joint * hidden)`: state, input and
-            bias enter by one matmul, `[h, x, 1] @ joint`.
+            bias enter by one matmul, `[h, x, 1] @ joint`. Each gate's columns are scaled as its `Sweep` wants.
         from_input: `[W; b]` of the deferred gates, `(features + 1, deferred * hidden)`.
         from_state: U of each deferred gate.
         from_state_bias: recurrent bias of each deferred gate, or None.
@@ -103,16 +112,17 @@ class _Weights(NamedTuple):
 _FUSED = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
 
 
-def _arrange(params: dict[str, Any], cell: GatedCell) -> _Weights:
+def _arrange(fused: dict[str, Any], cell: GatedCell, sweep: Sweep) -> _Weights:
     hidden, split = cell.hidden_features, len(cell.joint) * cell.hidden_features
-    kernel, recurrent = params["kernel"], params["recurrent_kernel"]
-    bias = params.get("bias", jnp.zeros(kernel.shape[1], kernel.dtype))[None]
+    kernel, recurrent = fused["kernel"], fused["recurrent_kernel"]
+    bias = fused.get("bias", jnp.zeros(kernel.shape[1], kernel.dtype))[None]
     recurrent_bias = dict.fromkeys(cell.deferred)
-    if "recurrent_bias" in params:
+    if "recurrent_bias" in fused:
         for i, name in enumerate(cell.recurrently_biased):
-            recurrent_bias[name] = params["recurrent_bias"][i * hidden : (i + 1) * hidden]
+            recurrent_bias[name] = fused["recurrent_bias"][i * hidden : (i + 1) * hidden]
+    joint = jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]])
     return _Weights(
-        joint=jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]]),
+        joint=joint * jnp.repeat(jnp.asarray(sweep.scales, joint.dtype), hidden)[None],
         from_input=jnp.concatenate([kernel[:, split:], bias[:, split:]]),
         from_state=tuple(jnp.split(recurrent[:, split:], len(cell.deferred), axis=1)) if cell.deferred else (),
         from_state_bias=tuple(recurrent_bias.values()),
@@ -123,26 +133,15 @@ def _append_one(x: Float[Array, "*axes features"]) -> Float[Array, "*axes featur
     return jnp.concatenate([x, jnp.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)
 
 
-@jax.custom_vjp
-def _known_product(state: Array, kernel: Array, product: Array) -> Array:
-    """`state @ kernel`, whose value is known: the gradient flows to `state` and to `product`, not to `kernel`."""
-    del state, kernel
-    return product
-
-
-_known_product.defvjp(
-    lambda state, kernel, product: (product, kernel),
-    lambda kernel, gradient: (gradient @ kernel.T, None, gradient),
-)
-
-
 def _gated_unroll(
-    cell: GatedCell, inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None
+    cell: GatedCell, inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None, last_only: bool
 ) -> tuple[States, Hidden]:
     """`unroll` for a cell written by gate."""
     graphdef, *states = nnx.split(cell, _is_differentiable, ...)
     params, constants = map(nnx.to_pure_dict, states)
-    return _GatedScan(graphdef, params, constants).run(params, constants, inputs, tuple(carry), mask, perturbation)
+    scan = _GatedScan(graphdef, params, constants, last_only)
+    last, outputs = scan.run(params, constants, inputs, tuple(carry), mask, perturbation)
+    return last, last[0] if outputs is None else outputs
 
 
 def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
@@ -151,52 +150,146 @@ def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
     return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 
+@jax.custom_vjp
+def _tap(value: Array, tap: Array) -> Array:
+    """`value`; the gradient with respect to it comes out as that of `tap`, too."""
+    del tap
+    return value
+
+
+_tap.defvjp(lambda value, tap: (value, None), lambda _, gradient: (gradient, gradient))
+
+
+@jax.custom_vjp
+def _project(state: Array, kernel: Array, transposed: Array) -> Array:
+    """`state @ kernel`, whose gradient flows to `state` alone, through the kernel as `_transposed` laid it out."""
+    del transposed
+    return state @ kernel
+
+
+_project.defvjp(
+    lambda state, kernel, transposed: (state @ kernel, transposed),
+    lambda transposed, gradient: (gradient @ transposed, None, None),
+)
+
+
+def _transposed(kernels: Sequence[Array]) -> tuple[Array, ...]:
+    """Transposed kernels, laid out ahead: a matmul within the scan would transpose its kernel at every step."""
+    return tuple(lax.optimization_barrier(kernel.T) for kernel in kernels)
+
+
+_CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
+
+
+def _is_dear(primitive: Any, *_: Any, **__: Any) -> bool:
+    """What the gradient of a step keeps from the way forward; the rest it computes again."""
+    return primitive.name not in _CHEAP
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["kept"], meta_fields=["structure", "sources"])
+@dataclasses.dataclass
+class _Linearized:
+    """The gradient function of a step, without those of its arrays that are at hand anyway.
+
+    Attributes:
+        kept: the other ones.
+        structure: tree structure of the function.
+        sources: for each of its arrays the position among those at hand, or None where it is kept.
+    """
+
+    kept: list[Array]
+    structure: Any
+    sources: tuple[int | None, ...]
+
+    @classmethod
+    def thin(cls, function: Callable, at_hand: PyTree) -> "_Linearized":
+        """Takes out of `function` what is one of the arrays in `at_hand`."""
+        arrays, structure = jax.tree.flatten(function)
+        positions = {id(array): i for i, array in enumerate(jax.tree.leaves(at_hand))}
+        sources = tuple(positions.get(id(array)) for array in arrays)
+        return cls([a for a, source in zip(arrays, sources, strict=True) if source is None], structure, sources)
+
+    def restore(self, at_hand: PyTree) -> Callable:
+        """The function, with arrays from a tree like the one that it was thinned by."""
+        arrays, kept = jax.tree.leaves(at_hand), iter(self.kept)
+        return self.structure.unflatten([next(kept) if i is None else arrays[i] for i in self.sources])
+
+
 class _GatedScan:
     """The scan over a gated cell and its gradient, as functions of the cell's parameters.
 
     Holds only what is static: a function with a custom gradient must not close over traced values.
     """
 
-    def __init__(self, graphdef: Any, params: dict[str, Any], constants: dict[str, Any]):
+    def __init__(self, graphdef: Any, params: dict[str, Any], constants: dict[str, Any], last_only: bool):
         self.graphdef = graphdef
+        self.last_only = last_only
         self.abstract, shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (params, constants))
         self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
-        joint = tuple(self.cell.gates[name] for name in self.cell.joint)
-        self.activate = BlockActivation(joint, self.cell.hidden_features)
-        self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments)[0])
+        self.sweep = Sweep(tuple(self.cell.gates[name] for name in self.cell.joint))
+        self.projections = self._find_projections(shapes)
+        self.run = jax.custom_vjp(self.value)
         self.run.defvjp(self.forward, self.backward)
 
-    def step(
+    def _find_projections(self, constants: Any) -> list[tuple[int, bool]]:
+        """For each time that a step calls `Drive.from_state`: number of the deferred gate, and whether of h itself."""
+        found: list[tuple[int, bool]] = []
+
+        def step(
+            gates: list[Array], drives: list[Array], last: States, rest: dict[str, Any], constants: dict[str, Any]
+        ) -> States:
+            def project(i: int, state: Array) -> Array:
+                found.append((i, state is last[0]))
+                return state
+
+            return self.combine(gates, drives, last, rest, constants, project)
+
+        cell = self.cell
+        one = jax.ShapeDtypeStruct((1, cell.hidden_features), self.abstract["kernel"].dtype)
+        gates, drives, states = ([one] * len(names) for names in (cell.joint, cell.deferred, cell.states))
+        jax.eval_shape(step, gates, drives, tuple(states), _rest(self.abstract), constants)
+        return found
+
+    def combine(
         self,
-        kept: Array,
-        from_input: Array,
+        gates: list[Array],
+        drives: list[Array],
         last: States,
         rest: dict[str, Any],
-        constants: dict[str, Any],
-        mask: Array | None,
-        product: Callable[[int, Array], Array],
+        constants: Any,
+        project: Callable[[int, Array], Array],
     ) -> States:
         """The cell's own step.
 
         Args:
-            kept: the joint gates, activated; not yet, where their slopes can't be told from their values.
-            from_input: drives of the deferred gates.
+            gates: the joint gates, activated.
+            drives: of the deferred gates, from the input.
             last: states before the step.
             rest: parameters that the step uses itself.
             constants: what the cell holds that has no gradient.
-            mask: False where the step is padding.
-            product: `(i, v) -> v U_i`, plus the recurrent bias, for deferred gate number i.
+            project: `(i, v) -> v U_i`, plus the recurrent bias, for deferred gate number i.
         """
-        cell, hidden = self.cell, self.cell.hidden_features
-        gates: dict[str, Array | Drive] = {}
-        if cell.joint:
-            block = kept if self.activate.invertible else self.activate(kept)
-            gates |= zip(cell.joint, jnp.split(block, len(cell.joint), axis=-1), strict=True)
-        for i, name in enumerate(cell.deferred):
-            drive = from_input[:, i * hidden : (i + 1) * hidden]
-            gates[name] = Drive(drive, functools.partial(product, i), cell.gates[name].activation)
-        new = nnx.merge(self.graphdef, {**self.abstract, **rest}, constants).combine(gates, last)
-        return _hold(mask, new, last)
+        cell = self.cell
+        named: dict[str, Array | Drive] = dict(zip(cell.joint, gates, strict=True))
+        for i, (name, drive) in enumerate(zip(cell.deferred, drives, strict=True)):
+            named[name] = Drive(drive, functools.partial(project, i), cell.gates[name].activation)
+        return nnx.merge(self.graphdef, {**self.abstract, **rest}, constants).combine(named, last)
+
+    def drives(self, from_input: Array | None) -> list[Array]:
+        """Each deferred gate's part of what `_Weights.from_input` gives."""
+        return [] if from_input is None else jnp.split(from_input, len(self.cell.deferred), axis=-1)
+
+    def value(
+        self,
+        params: dict[str, Any],
+        constants: dict[str, Any],
+        inputs: Inputs,
+        carry: States,
+        mask: Mask | None,
+        perturbation: States | None,
+    ) -> tuple[States, Hidden | None]:
+        """The last carry and all outputs."""
+        return self.forward(params, constants, inputs, carry, mask, perturbation, differentiated=False)[0]
 
     def forward(
         self,
@@ -206,92 +299,121 @@ class _GatedScan:
         carry: States,
         mask: Mask | None,
         perturbation: States | None,
-    ) -> tuple[tuple[States, Hidden], Any]:
+        differentiated: bool = True,
+    ) -> tuple[tuple[States, Hidden | None], Any]:
         """The last carry and all outputs; and what the gradient needs."""
-        weights, rest = _arrange(params, self.cell), _rest(params)
-        from_input = _append_one(inputs) @ weights.from_input
+        weights, rest = _arrange(params, self.cell, self.sweep), _rest(params)
+        transposed = _transposed(weights.from_state)
+        inputs = _append_one(inputs)
+        from_input = inputs @ weights.from_input if self.cell.deferred else None
+        taps = [jnp.zeros_like(carry[0]) for _ in self.projections]
+
+        def step(
+            gates: list[Array], drives: list[Array], last: States, rest: dict[str, Any], taps: list[Array]
+        ) -> tuple[States, list[Array]]:
+            tap, operands = iter(taps), []
+
+            def project(i: int, state: Array) -> Array:
+                if state is last[0]:  # its gradient joins that of the joint gates in one matmul
+                    product = lax.stop_gradient(state @ weights.from_state[i])
+                else:
+                    product = _project(state, weights.from_state[i], transposed[i])
+                    operands.append(state)
+                bias = weights.from_state_bias[i]
+                product = _tap(product, next(tap))
+                return product if bias is None else product + bias[None]
+
+            return self.combine(gates, drives, last, rest, constants, project), operands
 
         def body(last: States, xs: Any) -> tuple[States, Any]:
             x, from_input_t, mask_t, eps = xs
-            # Of each deferred gate, one for every time that the step asks for its drive.
-            products: list[list[Array]] = [[] for _ in weights.from_state]
-            operands: list[list[Array | None]] = [[] for _ in weights.from_state]
-
-            def product(i: int, state: Array) -> Array:
-                bias = weights.from_state_bias[i]
-                out = state @ weights.from_state[i]
-                products[i].append(out if bias is None else out + bias[None])
-                operands[i].append(None if state is last[0] else state)  # h itself is kept anyway
-                return products[i][-1]
-
-            z = _append_one(jnp.concatenate([last[0], x], axis=-1)) @ weights.joint
-            # The barrier keeps XLA from slicing the gates within the code of the activation (see there).
-            kept = lax.optimization_barrier(self.activate(z)) if self.activate.invertible else z
-            new = self.step(kept, from_input_t, last, rest, constants, mask_t, product)
+            swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
+            arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
+            if differentiated:
+                thrifty = jax.checkpoint(step, policy=_is_dear, prevent_cse=False)
+                new, function, operands = jax.vjp(thrifty, *arguments, has_aux=True)
+                linearized = _Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
+                kept = (swept, last, operands, linearized)
+            else:
+                (new, _), kept = step(*arguments), None
+            new = _hold(mask_t, new, last)
             if eps is not None:
                 new = jax.tree.map(jnp.add, new, eps)
-            return new, (kept, products, operands, new)
+            return new, (None if self.last_only else new[0], kept)
 
-        last, (kept, products, operands, states) = lax.scan(body, carry, (inputs, from_input, mask, perturbation))
-        arguments = (params, constants, inputs, carry, mask, perturbation is not None)
-        return (last, states[0]), (arguments, from_input, kept, products, operands, states)
+        last, (hidden, kept) = lax.scan(body, carry, (inputs, from_input, mask, perturbation))
+        return (last, hidden), (params, inputs, mask, perturbation is not None, from_input, kept)
 
-    def backward(self, residuals: Any, gradient: tuple[States, Hidden]) -> tuple[Any, ...]:
+    def backward(self, residuals: Any, gradient: tuple[States, Hidden | None]) -> tuple[Any, ...]:
         """Gradients of parameters, constants (none), inputs, first carry, mask (none) and perturbation."""
-        (params, constants, inputs, carry, mask, perturbed), from_input, kept, products, operands, states = residuals
-        weights, rest = _arrange(params, self.cell), _rest(params)
-        hidden = self.cell.hidden_features
-        recurrent = weights.joint[:hidden]
-        last = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later[:-1]]), carry, states)
+        params, inputs, mask, perturbed, from_input, (swept, last, operands, linearized) = residuals
+        sweep, rest = self.sweep, _rest(params)
+        weights = _arrange(params, self.cell, sweep)
+        transposed = _transposed(weights.from_state)
+        of_h = [i for i, is_h in self.projections if is_h]
+        of_others = [i for i, is_h in self.projections if not is_h]
+        recurrent = weights.joint[: self.cell.hidden_features]
+        (recurrent_transposed,) = _transposed(
+            [jnp.concatenate([recurrent, *[weights.from_state[i] for i in of_h]], axis=1)]
+        )
+        taps = [jnp.zeros_like(gradient[0][0]) for _ in self.projections]
 
         def body(dcarry: Any, xs: Any) -> tuple[Any, Any]:
             dstates, drest = dcarry
-            dy, kept_t, from_input_t, products_t, last_t, mask_t = xs
-            dstates = (dstates[0] + dy, *dstates[1:])
-
-            def replay(kept: Array, from_input: Array, last: States, products: Any, rest: Any) -> States:
-                known = [iter(of_gate) for of_gate in products]
-
-                def product(i: int, state: Array) -> Array:
-                    return _known_product(state, weights.from_state[i], next(known[i]))
-
-                return self.step(kept, from_input, last, rest, constants, mask_t, product)
-
-            _, vjp = jax.vjp(replay, kept_t, from_input_t, last_t, products_t, rest)
-            dkept, dfrom_input, dlast, dproducts, drest_t = vjp(dstates)
-            dz = dkept * self.activate.slope(kept_t) if self.activate.invertible else dkept
-            dlast = (dlast[0] + dz @ recurrent.T, *dlast[1:])
-            out = (dz, dfrom_input, dproducts, dstates if perturbed else None)
+            dy, swept_t, from_input_t, last_t, linearized_t, mask_t = xs
+            if dy is not None:
+                dstates = (dstates[0] + dy, *dstates[1:])
+            arguments = (sweep.gates(swept_t), self.drives(from_input_t), last_t, rest, taps)
+            function = linearized_t.restore((arguments, transposed, weights.from_state_bias))
+            nothing = jax.tree.map(jnp.zeros_like, dstates)
+            dgates, ddrives, dlast, drest_t, dtaps = function(_hold(mask_t, dstates, nothing))
+            dof_h = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if is_h]
+            dof_others = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if not is_h]
+            empty = dstates[0][:, :0]  # a cell may have no gate that sees h
+            dblock = jnp.concatenate([empty, *sweep.gradients(swept_t, dgates), *dof_h], axis=-1)
+            dlast = (dlast[0] + dblock @ recurrent_transposed, *dlast[1:])
+            if mask_t is not None:
+                dlast = jax.tree.map(jnp.add, dlast, _hold(mask_t, nothing, dstates))
+            dfrom_input = None if from_input_t is None else jnp.concatenate(ddrives, axis=-1)
+            out = (dblock, dfrom_input, dof_others, dstates if perturbed else None)
             return (dlast, jax.tree.map(jnp.add, drest, drest_t)), out
 
         dlast, dhidden = gradient
         start = (dlast, jax.tree.map(jnp.zeros_like, rest))
-        xs = (dhidden, kept, from_input, products, last, mask)
-        (dcarry, drest), (dz, dfrom_input, dproducts, dstates) = lax.scan(body, start, xs, reverse=True)
+        xs = (dhidden, swept, from_input, last, linearized, mask)
+        (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
 
-        inputs_and_one = _append_one(inputs)
-        dfrom_input_weights = _over_steps(inputs_and_one, dfrom_input)
-        djoint = jnp.concatenate([_over_steps(last[0], dz), _over_steps(inputs_and_one, dz)])
-        dfrom_state = [
-            sum(
-                (_over_steps(last[0] if v is None else v, dv) for v, dv in zip(operands[i], dproducts[i], strict=True)),
-                start=jnp.zeros_like(kernel),
-            )
-            for i, kernel in enumerate(weights.from_state)
-        ]
-        dinputs = dz @ weights.joint[hidden:-1].T + dfrom_input @ weights.from_input[:-1].T
-        dparams = dict(drest)
-        dparams["kernel"] = jnp.concatenate([djoint[hidden:-1], dfrom_input_weights[:-1]], axis=1)
-        dparams["recurrent_kernel"] = jnp.concatenate([djoint[:hidden], *dfrom_state], axis=1)
-        if "bias" in params:
-            dparams["bias"] = jnp.concatenate([djoint[-1], dfrom_input_weights[-1]])
-        if "recurrent_bias" in params:
-            biased = [self.cell.deferred.index(name) for name in self.cell.recurrently_biased]
-            zero = jnp.zeros(hidden, recurrent.dtype)
-            dparams["recurrent_bias"] = jnp.concatenate(
-                [sum((dv.sum((0, 1)) for dv in dproducts[i]), start=zero) for i in biased]
-            )
-        return dparams, None, dinputs, dcarry, None, dstates
+        def rearranged(fused: dict[str, Any]) -> _Weights:
+            return _arrange(fused, self.cell, sweep)
+
+        hidden, width = self.cell.hidden_features, recurrent.shape[1]
+        drecurrent = _over_steps(last[0], dblock)
+        dz = dblock[..., :width]
+        dfrom_state: list[Array] = [jnp.zeros_like(kernel) for kernel in weights.from_state]
+        dbias = [None if bias is None else jnp.zeros_like(bias) for bias in weights.from_state_bias]
+        dproducts = [(i, dblock[..., width + n * hidden :][..., :hidden]) for n, i in enumerate(of_h)]
+        for n, i in enumerate(of_h):
+            dfrom_state[i] += drecurrent[:, width + n * hidden :][:, :hidden]
+        for i, operand, dproduct in zip(of_others, operands, dof_others, strict=True):
+            dfrom_state[i] += _over_steps(operand, dproduct)
+            dproducts.append((i, dproduct))
+        for i, dproduct in dproducts:
+            if (bias := dbias[i]) is not None:
+                dbias[i] = bias + dproduct.sum((0, 1))
+        dinputs = dz @ weights.joint[hidden:].T
+        dfrom_input_weights = jnp.zeros_like(weights.from_input)
+        if dfrom_input is not None:
+            dfrom_input_weights = _over_steps(inputs, dfrom_input)
+            dinputs += dfrom_input @ weights.from_input.T
+        dweights = _Weights(
+            joint=jnp.concatenate([drecurrent[:, :width], _over_steps(inputs, dz)]),
+            from_input=dfrom_input_weights,
+            from_state=tuple(dfrom_state),
+            from_state_bias=tuple(dbias),
+        )
+        fused = {name: value for name, value in params.items() if name in _FUSED}
+        (dfused,) = jax.vjp(rearranged, fused)[1](dweights)
+        return {**dfused, **drest}, None, dinputs[..., :-1], dcarry, None, dstates
 
 
 def _rest(params: dict[str, Any]) -> dict[str, Any]:

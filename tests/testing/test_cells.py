@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, tanh
-from rnnbench.cells.activations import BlockActivation
+from rnnbench.cells.activations import Sweep
 from rnnbench.testing import check_cell
 
 
@@ -107,6 +107,9 @@ def test_what_is_broken_is_named(make_cell, message):
 
 
 def test_a_wrong_gradient_of_the_framework_is_named(monkeypatch):
-    monkeypatch.setattr(BlockActivation, "slope", lambda self, a: 1 - 0.9 * a * a)
+    def gradients(self, swept, gradients):
+        return [0.9 * gradient * (1 - a * a) for gradient, a in zip(gradients, swept, strict=True)]
+
+    monkeypatch.setattr(Sweep, "gradients", gradients)
     with pytest.raises(AssertionError, match=r"gradient with respect to parameter bias differs from that of a plain"):
         check_cell(VanillaRNN)
