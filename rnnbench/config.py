@@ -27,6 +27,7 @@ class ModelConfig:
     hidden_size: int = 64
     num_layers: int = 1
     embedding_size: int = 32
+    remat_every: int | None = None
 
 
 @dataclasses.dataclass
@@ -56,6 +57,7 @@ class Config:
 
     Attributes:
         devices: number of CPU devices; None: one per core.
+        compilation_cache: whether compiled programs are kept in the user's cache folder.
         experiment: tables that a study looks its settings up in. What comes out of them is in the
             settings themselves, so they are no part of a run's identity.
     """
@@ -70,6 +72,7 @@ class Config:
     output: str = "results"
     overwrite: bool = False
     devices: int | None = None
+    compilation_cache: bool = True
     experiment: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -81,6 +84,7 @@ LEAST = {
     "model.hidden_size": 1,
     "model.num_layers": 1,
     "model.embedding_size": 1,
+    "model.remat_every": 1,
     "train.steps": 1,
     "train.batch_size": 1,
     "train.eval_every": 1,
@@ -148,8 +152,9 @@ def _check_ranges(config: Config) -> None:
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """The part of a configuration that determines the run's numbers, as plain nested values."""
+    """The part of a configuration that determines the run's numbers (but for rounding), as plain nested values."""
     values = dataclasses.asdict(config)
+    del values["model"]["remat_every"]
     del values["train"]["checkpoint_seconds"]
     return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
 

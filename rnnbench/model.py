@@ -34,6 +34,7 @@ class Model(nnx.Module):
         hidden_size: int,
         num_layers: int = 1,
         embedding_size: int = 32,
+        remat_every: int | None = None,
         rngs: nnx.Rngs,
     ):
         """Creates the parameters.
@@ -44,6 +45,7 @@ class Model(nnx.Module):
             hidden_size: width of every layer's hidden state.
             num_layers: number of recurrent layers.
             embedding_size: width of a token's embedding; unused for feature inputs.
+            remat_every: steps between two kept carries, as `unroll` takes it: less memory for more time.
             rngs: source of the keys.
         """
         self.embedding = None if task.vocab_size is None else nnx.Embed(task.vocab_size, embedding_size, rngs=rngs)
@@ -51,6 +53,7 @@ class Model(nnx.Module):
         widths = [width] + [hidden_size] * (num_layers - 1)
         self.layers = nnx.List([make_cell(width, hidden_size, rngs=rngs) for width in widths])
         self.readout = nnx.Linear(hidden_size, task.out_features, rngs=rngs)
+        self.remat_every = remat_every
         self.last_step_only = task.last_step_only
 
     def __call__(
@@ -81,6 +84,7 @@ class Model(nnx.Module):
                 carry=None if carry is None else carry[i],
                 mask=mask,
                 perturbation=None if perturbation is None else perturbation[i],
+                remat_every=self.remat_every,
                 last_only=self.last_step_only and i == len(self.layers) - 1,
             )
             last.append(layer_carry)

@@ -3,13 +3,16 @@
 import functools
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import platformdirs
 from flax import nnx
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
@@ -31,6 +34,30 @@ EVALUATION_CHUNK = 256
 def use_cpu_devices(count: int) -> None:
     """Makes JAX show this many CPU devices: one of them runs a scan on one core. Before JAX's first computation."""
     jax.config.update("jax_num_cpu_devices", count)
+
+
+CACHE_BYTES = 2**30
+"""Size of the folder of compiled programs; what was not used for longest goes first."""
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder: the same program starts at once the next time.
+
+    A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) is left as it is, and where the user's cannot be
+    written, there is no cache.
+    """
+    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        return
+    folder = Path(platformdirs.user_cache_dir("rnnbench", appauthor=False)) / "programs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
@@ -140,6 +167,7 @@ class Program:
             hidden_size=model.hidden_size,
             num_layers=model.num_layers,
             embedding_size=model.embedding_size,
+            remat_every=model.remat_every,
             rngs=nnx.Rngs(key),
         )
 
@@ -218,7 +246,7 @@ class _Shared:
 
     def __init__(self, config: Config):
         self.config = config
-        shared = identity(config) | {"seed": None}
+        shared = identity(config) | {"seed": None, "remat_every": config.model.remat_every}
         self.key = json.dumps(shared, sort_keys=True)
 
     def __eq__(self, other: object) -> bool:

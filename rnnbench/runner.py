@@ -56,9 +56,11 @@ def train_population(configs: Sequence[Config], position: str | None = None) -> 
         say(f"{label}  {rows[0]['status']} before: {folder} (overwrite=true trains it again)")
         return rows
     _use_devices(config.devices)
+    if config.compilation_cache:
+        population.use_compilation_cache()
     population.program(configs)  # first of all, so that a config that cannot be built leaves no folder
     resolved = dataclasses.asdict(config)
-    del resolved["overwrite"]
+    del resolved["overwrite"], resolved["compilation_cache"]
     with Records(folder, resolved, overwrite=config.overwrite) as records:
         if rows := _complete(folder):  # by the process that held the folder until now
             return rows

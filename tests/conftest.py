@@ -7,6 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests compile much and compute little.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Programs compiled for tests are not kept.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 # No test reaches an account.
 os.environ["WANDB_MODE"] = "offline"
 os.environ.pop("HYDRA_FULL_ERROR", None)

@@ -311,6 +311,30 @@ def test_a_target_in_the_current_folder_is_found(tmp_path: Path, entry: list[str
     assert (done.returncode, done.stderr) == (2, f"rnnbench: error: model.cell._target_: {message}\n")
 
 
+def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path: Path) -> None:
+    kept = tmp_path / "cache" / "rnnbench" / "programs"
+    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def files(*argv: str) -> set[str]:
+        done = in_process_of_its_own(
+            "-m", "rnnbench", *tiny, "overwrite=true", f"output={tmp_path / 'out'}", *argv, **env
+        )
+        assert done.returncode == 0, done.stderr
+        return {path.name for path in kept.glob("*-cache")}
+
+    assert not files("compilation_cache=false")
+    first = files()
+    assert first
+    assert files() == first, "nothing was compiled anew"
+
+
+def test_a_cache_folder_that_cannot_be_made_is_no_error(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = in_process_of_its_own("-m", "rnnbench", *tiny, f"output={tmp_path / 'out'}", **env)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m rnnbench --help | head -1"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

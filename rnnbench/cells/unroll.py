@@ -26,6 +26,7 @@ def unroll(
     mask: Mask | None = None,
     perturbation: PyTree | None = None,
     last_only: bool = False,
+    remat_every: int | None = None,
 ) -> tuple[PyTree, Hidden]:
     """Runs a cell over time: carry_t = cell(carry_{t-1}, x_t) + eps_t.
 
@@ -41,6 +42,9 @@ def unroll(
         perturbation: eps, shaped like the carry with a leading time axis. The gradient with respect to it,
             taken at zero, is dL/dcarry_t for every t.
         last_only: whether the output of the last step is enough: to stack the others takes time and memory.
+        remat_every: keep for the gradient the carry of every so many steps alone, and compute the others again
+            (Chen et al. 2016): memory of T / remat_every + remat_every steps for that of T, at the price of a
+            second pass forward. Near sqrt(T) it is least. By default everything is kept.
 
     Returns:
         The last carry, and the output of every step (at a padded step: of the last real one, and before
@@ -50,8 +54,8 @@ def unroll(
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__:
         inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
-        return _gated_unroll(cell, inputs, carry, mask, perturbation, last_only)
-    return plain_unroll(cell, inputs, carry, mask, perturbation, last_only)
+        return _gated_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
+    return plain_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
 
 
 def plain_unroll(
@@ -61,6 +65,7 @@ def plain_unroll(
     mask: Mask | None = None,
     perturbation: PyTree | None = None,
     last_only: bool = False,
+    remat_every: int | None = None,
 ) -> tuple[PyTree, Hidden]:
     """`unroll` by `lax.scan` and automatic differentiation, for any cell."""
     graphdef, state = nnx.split(cell)
@@ -81,8 +86,28 @@ def plain_unroll(
 
     shapes = jax.eval_shape(lambda c, x: cell(c, x)[1], carry, inputs[0])
     output = jnp.zeros(shapes.shape, shapes.dtype)
-    (carry, last), outputs = lax.scan(body, (carry, output), (inputs, mask, perturbation))
+
+    def scan(first: tuple[PyTree, Array], xs: Any) -> tuple[tuple[PyTree, Array], Array | None]:
+        return lax.scan(body, first, xs)
+
+    (carry, last), outputs = _in_chunks(scan, (carry, output), (inputs, mask, perturbation), remat_every)
     return carry, last if outputs is None else outputs
+
+
+def _in_chunks(scan: Callable[[Any, Any], Any], first: PyTree, xs: PyTree, every: int | None) -> tuple[PyTree, PyTree]:
+    """`scan(first, xs)`, in chunks of `every` steps of which the gradient keeps the first carry alone."""
+    steps = len(jax.tree.leaves(xs)[0])
+    if every is None or every >= steps:
+        return scan(first, xs)
+    count = steps // every
+    chunk = jax.checkpoint(scan, prevent_cse=False)
+    chunks = jax.tree.map(lambda x: x[: count * every].reshape(count, every, *x.shape[1:]), xs)
+    carry, ys = lax.scan(chunk, first, chunks)
+    ys = jax.tree.map(lambda y: y.reshape(count * every, *y.shape[2:]), ys)
+    if steps % every == 0:
+        return carry, ys
+    carry, rest = chunk(carry, jax.tree.map(lambda x: x[count * every :], xs))
+    return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), ys, rest)
 
 
 def _hold(mask: Bool[Array, " batch"] | None, new: PyTree, last: PyTree) -> PyTree:
@@ -134,13 +159,24 @@ def _append_one(x: Float[Array, "*axes features"]) -> Float[Array, "*axes featur
 
 
 def _gated_unroll(
-    cell: GatedCell, inputs: Inputs, carry: States, mask: Mask | None, perturbation: States | None, last_only: bool
+    cell: GatedCell,
+    inputs: Inputs,
+    carry: States,
+    mask: Mask | None,
+    perturbation: States | None,
+    last_only: bool,
+    remat_every: int | None,
 ) -> tuple[States, Hidden]:
     """`unroll` for a cell written by gate."""
     graphdef, *states = nnx.split(cell, _is_differentiable, ...)
     params, constants = map(nnx.to_pure_dict, states)
-    scan = _GatedScan(graphdef, params, constants, last_only)
-    last, outputs = scan.run(params, constants, inputs, tuple(carry), mask, perturbation)
+    run = _GatedScan(graphdef, params, constants, last_only).run
+
+    def scan(first: States, xs: Any) -> tuple[States, Hidden | None]:
+        inputs, mask, perturbation = xs
+        return run(params, constants, inputs, first, mask, perturbation)
+
+    last, outputs = _in_chunks(scan, tuple(carry), (inputs, mask, perturbation), remat_every)
     return last, last[0] if outputs is None else outputs
 
 

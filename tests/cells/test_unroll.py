@@ -28,12 +28,12 @@ def arguments(cell):
     )
 
 
-def as_function(cell, mask, run=unroll):
+def as_function(cell, mask, run=unroll, **options):
     """A scalar of all that the unroll gives, as a function of all that it takes."""
     graphdef, _, constants = nnx.split(cell, nnx.Param, ...)
 
     def scalar(params, inputs, carry, perturbation):
-        last, outputs = run(nnx.merge(graphdef, params, constants), inputs, carry, mask, perturbation)
+        last, outputs = run(nnx.merge(graphdef, params, constants), inputs, carry, mask, perturbation, **options)
         return jnp.sum(jnp.sin(outputs)) + sum(jnp.sum(jnp.cos((i + 1) * state)) for i, state in enumerate(last))
 
     return scalar
@@ -120,6 +120,49 @@ def test_padded_steps_change_nothing(cell):
         (values, dparams, dinputs[real]),
         (values_without, dparams_without, dinputs_without),
     )
+
+
+@few_cells
+@pytest.mark.parametrize("every", [2, 5, 7])
+def test_kept_or_computed_again_the_gradient_is_the_same(cell, every):
+    """TIME is 5: chunks that do not divide it, one chunk, and a chunk longer than the sequence."""
+    for run in (unroll, plain_unroll):
+        whole, chunks = (
+            jax.jit(jax.value_and_grad(as_function(cell, MASK, run, remat_every=n), (0, 1, 2, 3)))(*arguments(cell))
+            for n in (None, every)
+        )
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13), whole, chunks)
+
+
+@pytest.mark.parametrize("run", [unroll, plain_unroll])
+def test_computing_again_saves_memory(run):
+    cell = LSTM(FEATURES, 16, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    inputs = jnp.zeros((400, BATCH, FEATURES), jnp.float64)
+    graphdef, params = nnx.split(cell)
+
+    def temporary(every):
+        def loss(params):
+            cell = nnx.merge(graphdef, params)
+            carry = cell.initialize_carry(inputs.shape[1:])
+            return jnp.sum(run(cell, inputs, carry, last_only=True, remat_every=every)[1])
+
+        return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(20) < temporary(None) / 5
+
+
+@few_cells
+@pytest.mark.parametrize("every", [None, 2])
+def test_the_last_output_alone(cell, every):
+    for run in (unroll, plain_unroll):
+        values = [
+            jax.jit(jax.value_and_grad(as_function(cell, MASK, function), (0, 1, 2, 3)))(*arguments(cell))
+            for function in (
+                lambda *given, run=run: run(*given, last_only=True, remat_every=every),
+                lambda *given, run=run: (lambda last, outputs: (last, outputs[-1]))(*run(*given)),
+            )
+        ]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13), *values)
 
 
 @few_cells
@@ -219,9 +262,10 @@ class ReadsFromCell(nnx.RNNCellBase):
         return {name: jnp.zeros(input_shape) for name in ("fast", "slow")}
 
 
-def test_any_flax_cell_unrolls():
+@pytest.mark.parametrize("every", [None, 1, 2])
+def test_any_flax_cell_unrolls(every):
     inputs, cell = normal(2, TIME, BATCH, HIDDEN), ReadsFromCell(HIDDEN)
-    last, outputs = unroll(cell, inputs, mask=MASK)
+    last, outputs = unroll(cell, inputs, mask=MASK, remat_every=every)
     carry, output = cell.initialize_carry((BATCH, HIDDEN)), jnp.zeros((BATCH, HIDDEN))
     for x, mask, y in zip(inputs, MASK, outputs, strict=True):
         carry, output = jax.tree.map(
