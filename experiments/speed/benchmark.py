@@ -1,0 +1,331 @@
+"""Times whole training steps of rnnbench, PyTorch and Flax side by side: `python experiments/speed/benchmark.py`.
+
+Every side runs in a process of its own (worker.py), and waits while another is timed. In each round every side is
+timed once, so that a machine whose speed drifts slows all of them; ratios are taken within a round. Printed and stored
+are medians over the rounds, with the smallest and the largest value.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+CELLS = ("rnn", "lstm", "gru")
+SHAPES = {"A": (500, 50, 128), "B": (200, 32, 64), "C": (1000, 128, 256), "D": (100, 20, 50)}
+"""Time steps, batch, hidden size."""
+STEPS = {"A": 4, "B": 50, "C": 1, "D": 150}
+"""Training steps in one timing: about half a second."""
+PARTS = ("steps", "population", "lengths", "memory", "start")
+MATRIX = 3000
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+console = Console()
+
+
+class Worker:
+    """One side in a process of its own."""
+
+    def __init__(self, **request: Any):
+        env = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
+        self._ask(request)
+        self.packages = self.answer()["packages"]
+
+    def _ask(self, request: dict[str, Any]) -> None:
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """What the worker says to the oldest request that it has not answered."""
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a worker ended with exit code {self._process.wait()}; what it said stands above")
+        return json.loads(line)
+
+    def start(self, **request: Any) -> None:
+        """Asks for steps, and does not wait."""
+        self._ask(request)
+
+    def time(self, **request: Any) -> float:
+        """Seconds that the steps take."""
+        self._ask(request)
+        reply = self.answer()
+        self.bytes = reply["bytes"]
+        return reply["seconds"]
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def workers(**requests: dict[str, Any]) -> Iterator[dict[str, Worker]]:
+    """Workers by name, all of them closed at the end."""
+    started: dict[str, Worker] = {}
+    try:
+        for name, request in requests.items():
+            started[name] = Worker(**request)
+        yield started
+    finally:
+        for worker in started.values():
+            worker.close()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, smallest and largest."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def flops(cell: str, length: int, batch: int, hidden: int) -> float:
+    """Of one training step: three times those of the forward matmuls."""
+    return 3 * 2 * length * batch * GATES[cell] * hidden * (hidden + 2)
+
+
+TORCH = {f"torch, {t} thread{'s' * (t > 1)}{', no mkldnn' * (not m)}": (t, m) for t in (1, 2) for m in (True, False)}
+
+
+def steps(shapes: str, cells: list[str], rounds: int) -> list[dict[str, Any]]:
+    """Whole training steps of every side, and the machine's peak between them."""
+    rows = []
+    for shape in shapes:
+        length, batch, hidden = SHAPES[shape]
+        for cell in cells:
+            one = {"cell": cell, "length": length, "batch": batch, "hidden": hidden}
+            count, sides = STEPS[shape], ("rnnbench", "flax", "torch")
+            requests = {side: {"side": side, "steps": count, **one} for side in sides}
+            with workers(matmul={"side": "matmul", "size": MATRIX}, **requests) as at:
+                timed = {"matmul": [], "rnnbench": [], "flax": [], **{name: [] for name in TORCH}}
+                for number in range(-1, rounds):  # the first round warms up
+                    seconds = {"matmul": at["matmul"].time(steps=1)}
+                    for side in ("rnnbench", "flax"):
+                        seconds[side] = at[side].time(steps=count) / count
+                    for name, (threads, mkldnn) in TORCH.items():
+                        seconds[name] = at["torch"].time(steps=count, threads=threads, mkldnn=mkldnn) / count
+                    if number >= 0:
+                        for name, value in seconds.items():
+                            timed[name].append(value)
+                best = min(TORCH, key=lambda name: statistics.median(timed[name]))
+                ours, peak = timed["rnnbench"], [2 * MATRIX**3 / s for s in timed["matmul"]]
+                rate = [flops(**one) / s for s in ours]
+                rows.append(
+                    {
+                        "shape": shape,
+                        **one,
+                        "milliseconds": {n: spread([1e3 * s for s in v]) for n, v in timed.items() if n != "matmul"},
+                        "torch_best": best,
+                        "times_torch": spread([t / s for t, s in zip(timed[best], ours, strict=True)]),
+                        "times_flax": spread([f / s for f, s in zip(timed["flax"], ours, strict=True)]),
+                        "peak_gflops": spread([p / 1e9 for p in peak]),
+                        "share_of_peak": spread([r / p for r, p in zip(rate, peak, strict=True)]),
+                        "megabytes": {side: at[side].bytes / 1e6 for side in sides},
+                    }
+                )
+            row = rows[-1]
+            console.print(
+                f"{shape} {cell}: {row['milliseconds']['rnnbench']['median']:.2f} ms, "
+                f"{row['times_torch']['median']:.2f} times {best}, {row['times_flax']['median']:.2f} times Flax, "
+                f"{row['share_of_peak']['median']:.0%} of the peak"
+            )
+    return rows
+
+
+def population(cells: list[str], rounds: int, members: int = 16) -> list[dict[str, Any]]:
+    """Runs a second of a population against PyTorch's one process with 2 threads, and two with 1 each."""
+    rows = []
+    for shape in "BD":
+        length, batch, hidden = SHAPES[shape]
+        for cell in cells:
+            count = max(1, STEPS[shape] // 5)
+            one = {"cell": cell, "length": length, "batch": batch, "hidden": hidden, "steps": count}
+            requests = {name: {"side": "torch", **one} for name in ("first", "second")}
+            with workers(rnnbench={"side": "rnnbench", "members": members, **one}, **requests) as at:
+                timed: dict[str, list[float]] = {}
+                for number in range(-1, rounds):
+                    rates = {"rnnbench": members * count / at["rnnbench"].time(steps=count)}
+                    for mkldnn in (True, False):
+                        name = "" if mkldnn else ", no mkldnn"
+                        request = {"steps": 5 * count, "mkldnn": mkldnn}
+                        rates[f"one process{name}"] = 5 * count / at["first"].time(threads=2, **request)
+                        start = time.perf_counter()
+                        for worker in (at["first"], at["second"]):
+                            worker.start(threads=1, **request)
+                        for worker in (at["first"], at["second"]):
+                            worker.answer()
+                        rates[f"two processes{name}"] = 10 * count / (time.perf_counter() - start)
+                    if number >= 0:
+                        for name, rate in rates.items():
+                            timed.setdefault(name, []).append(rate)
+                ours = timed["rnnbench"]
+                best = max((n for n in timed if n != "rnnbench"), key=lambda n: statistics.median(timed[n]))
+                rows.append(
+                    {
+                        "shape": shape,
+                        "cell": cell,
+                        "members": members,
+                        "steps_per_second": {name: spread(values) for name, values in timed.items()},
+                        "torch_best": best,
+                        "times_torch": spread([o / t for o, t in zip(ours, timed[best], strict=True)]),
+                        "megabytes_per_run": at["rnnbench"].bytes / 1e6 / members,
+                    }
+                )
+            row = rows[-1]
+            console.print(f"{members} runs, {shape} {cell}: {row['times_torch']['median']:.2f} times torch's {best}")
+    return rows
+
+
+def lengths(cells: list[str], rounds: int) -> list[dict[str, Any]]:
+    """Time of a step against the number of time steps, batch 8, hidden 64."""
+    rows = []
+    for cell in cells:
+        sizes = (1000, 2000, 4000, 8000, 16000)
+        one = {"side": "rnnbench", "cell": cell, "batch": 8, "hidden": 64}
+        counts = {length: max(1, 16000 // length) for length in sizes}
+        requests = {str(length): {"length": length, "steps": counts[length], **one} for length in sizes}
+        with workers(**requests) as at:
+            timed: dict[int, list[float]] = {length: [] for length in sizes}
+            for number in range(-1, rounds):
+                for length, count in counts.items():
+                    seconds = at[str(length)].time(steps=count) / count
+                    if number >= 0:
+                        timed[length].append(1e6 * seconds / length)
+        rows.append({"cell": cell, "microseconds_per_time_step": {str(n): spread(v) for n, v in timed.items()}})
+        shown = ", ".join(f"{length}: {statistics.median(v):.1f}" for length, v in timed.items())
+        console.print(f"{cell}: microseconds a time step at T = {shown}")
+    return rows
+
+
+def memory(rounds: int) -> dict[str, Any]:
+    """LSTM, T = 10,000, batch 50, hidden 128: everything kept against states computed again."""
+    one = {"side": "rnnbench", "cell": "lstm", "length": 10000, "batch": 50, "hidden": 128, "steps": 1}
+    with workers(plain=one, remat={"remat_every": 100, **one}) as at:
+        timed = {name: [worker.time(steps=1) for _ in range(rounds + 1)][1:] for name, worker in at.items()}
+        row = {
+            "seconds": {name: spread(values) for name, values in timed.items()},
+            "megabytes": {name: worker.bytes / 1e6 for name, worker in at.items()},
+        }
+    console.print(
+        f"T = 10,000: {row['megabytes']} MB, { ({n: round(v['median'], 2) for n, v in row['seconds'].items()}) } s"
+    )
+    return row
+
+
+def start(rounds: int) -> dict[str, Any]:
+    """Seconds from the command to the record of the first training step, to the help, and to 1,000 runs' records."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = os.environ | {"XDG_CACHE_HOME": folder}
+        command = [sys.executable, "-m", "rnnbench", "model=lstm", "task=adding", "train.eval_every=1"]
+
+        def first_step(number: int) -> float:
+            output = Path(folder, f"run{number}")
+            begin = time.perf_counter()
+            process = subprocess.Popen([*command, f"output={output}"], env=env, stderr=subprocess.DEVNULL)
+            while not list(output.glob("*/metrics/*1.parquet")) and process.poll() is None:
+                time.sleep(0.01)
+            seconds = time.perf_counter() - begin
+            process.kill()
+            process.wait()
+            return seconds
+
+        def seconds_of(*argv: str) -> float:
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *argv], env=env, stdout=subprocess.DEVNULL, check=True)
+            return time.perf_counter() - begin
+
+        starts = [first_step(number) for number in range(rounds + 1)]
+        committed = sorted((HERE.parent / "quickstart" / "results").glob("*-*"))
+        for number in range(1000):
+            shutil.copytree(committed[number % len(committed)], Path(folder, "many", f"run{number}"))
+        reading = (
+            "import time, rnnbench; rnnbench.load_runs; begin = time.perf_counter(); "
+            f"assert len(rnnbench.load_runs({str(Path(folder, 'many'))!r})) == 1000; print(time.perf_counter() - begin)"
+        )
+        read = [
+            float(subprocess.run([sys.executable, "-c", reading], capture_output=True, text=True, check=True).stdout)
+            for _ in range(rounds)
+        ]
+        row = {
+            "first_start": starts[0],
+            "second_start": spread(starts[1:]),
+            "help": spread([seconds_of("-m", "rnnbench", "--help") for _ in range(rounds)]),
+            "read_1000_runs": spread(read),
+        }
+    console.print(
+        f"to the first training step: {row['first_start']:.1f} s at first, then {row['second_start']['median']:.1f} s; "
+        f"--help {row['help']['median']:.2f} s; 1,000 runs read in {row['read_1000_runs']['median']:.2f} s"
+    )
+    return row
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on and with."""
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "unknown")
+    names = ("rnnbench", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in names},
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The steps' results."""
+    view = Table("shape", "cell", "rnnbench ms", "torch ms", "Flax ms", "x torch", "x Flax", "of peak", "MB")
+    for row in rows:
+        ms = row["milliseconds"]
+        ratios = (
+            f"{row[k]['median']:.2f} ({row[k]['min']:.2f}..{row[k]['max']:.2f})" for k in ("times_torch", "times_flax")
+        )
+        times = (f"{ms[side]['median']:.2f}" for side in ("rnnbench", row["torch_best"], "flax"))
+        share = f"{row['share_of_peak']['median']:.0%}"
+        view.add_row(row["shape"], row["cell"], *times, *ratios, share, f"{row['megabytes']['rnnbench']:.0f}")
+    return view
+
+
+def main() -> None:
+    """Measures what is asked for and writes it down."""
+    parser = argparse.ArgumentParser(description="rnnbench against PyTorch and Flax: whole training steps.")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("results/speed.json"))
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: expected 1 or more")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    results = json.loads(options.output.read_text()) if options.output.exists() else {}
+    measures = {
+        "steps": lambda: steps("".join(options.shapes), options.cells, options.rounds),
+        "population": lambda: population(options.cells, options.rounds),
+        "lengths": lambda: lengths(options.cells, options.rounds),
+        "memory": lambda: memory(options.rounds),
+        "start": lambda: start(options.rounds),
+    }
+    for part in options.parts:
+        results[part] = {"machine": machine(), "rounds": options.rounds, "results": measures[part]()}
+        options.output.write_text(json.dumps(results, indent=1) + "\n")
+    if "steps" in results:
+        console.print(table(results["steps"]["results"]))
+    console.print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+    main()
