@@ -30,7 +30,7 @@ lint: .venv/installed
 	@touch $@
 
 lock: .venv/installed  ## pin the newest versions that pyproject.toml allows, without naming where they come from
-	$(BIN)/uv pip compile --quiet --universal --all-extras --upgrade --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --extra test --extra dev --upgrade --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
 
 clean:  ## remove the environment and caches; results stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build

@@ -39,6 +39,7 @@ class TrainConfig:
     eval_every: int = 100
     log_every: int = 10
     clip_norm: float | None = 1.0
+    matmul_precision: str | None = None
     test_size: int = 1024
     checkpoint_seconds: float = 60.0
 
@@ -145,16 +146,25 @@ def _check_ranges(config: Config) -> None:
             raise UserError(f"{path}: expected {least} or more, got {as_yaml(value)}")
     if config.train.clip_norm is not None and not config.train.clip_norm > 0:
         raise UserError(f"train.clip_norm: expected a number above 0, or null, got {as_yaml(config.train.clip_norm)}")
+    precision = config.train.matmul_precision
+    if precision is not None and precision not in MATMUL_PRECISIONS:
+        raise UserError(f"train.matmul_precision: expected {', '.join(MATMUL_PRECISIONS)} or null, got {precision!r}")
     if config.seed >= 2**32:
         raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
     if not config.output:
         raise UserError("output: expected a folder for the results, got ''; the current one is .")
 
 
+MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
+"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
+
+
 def identity(config: Config) -> dict[str, Any]:
     """The part of a configuration that determines the run's numbers (but for rounding), as plain nested values."""
     values = dataclasses.asdict(config)
     del values["model"]["remat_every"]
+    if values["train"]["matmul_precision"] is None:  # came later: runs from before keep their identity
+        del values["train"]["matmul_precision"]
     del values["train"]["checkpoint_seconds"]
     return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
 

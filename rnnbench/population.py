@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from rnnbench import probes
-from rnnbench.config import CELL_ARGUMENTS, Config, identity, instantiate, partial
+from rnnbench.config import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config, identity, instantiate, partial
 from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.tasks.base import Example, Task
@@ -200,7 +200,8 @@ class Program:
             batch_axis=self.batch_axis,
         )
         length = min(config.train.eval_every, config.train.steps)
-        return self._each(lambda state: lax.scan(lambda s, _: step(s), state, None, length=length))(states)
+        with jax.default_matmul_precision(MATMUL_PRECISIONS.get(config.train.matmul_precision or "")):
+            return self._each(lambda state: lax.scan(lambda s, _: step(s), state, None, length=length))(states)
 
     def _chunked(self, batch: Example) -> Example:
         """The batch as `(chunks, chunk, ...)`, padded by its last example so that every device gets as many."""

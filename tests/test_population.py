@@ -67,6 +67,18 @@ def test_a_member_that_diverges_leaves_the_others_alone(compose: Compose) -> Non
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[1], b[1]), after.params, alone.params)
 
 
+def test_matmuls_multiply_in_the_type_that_is_asked_for(compose: Compose) -> None:
+    """On a CPU it is float32 all the same: what can be checked here is what the compiler is told."""
+    config = compose("train.matmul_precision=bfloat16", "model=gru")
+    shared = program([config], jax.local_devices()[:1])
+    text = jax.jit(shared._segment).lower(shared.abstract_states).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line and "xf32" in line]
+    assert products
+    assert all("lhs_precision_type = bf16" in line and "accumulation_type = f32" in line for line in products)
+    plain = program([compose("model=gru")], jax.local_devices()[:1])
+    assert "bf16" not in jax.jit(plain._segment).lower(plain.abstract_states).as_text()
+
+
 def test_segments_compile_once(compose: Compose) -> None:
     shared = program([compose("model=gru")], jax.local_devices()[:2])
     states = shared.place([shared.init(np.uint32(0))])

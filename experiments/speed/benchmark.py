@@ -21,6 +21,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +32,7 @@ CELLS = ("rnn", "lstm", "gru")
 SHAPES = {"A": (500, 50, 128), "B": (200, 32, 64), "C": (1000, 128, 256), "D": (100, 20, 50)}
 """Time steps, batch, hidden size."""
 STEPS = {"A": 4, "B": 50, "C": 1, "D": 150}
-"""Training steps in one timing: about half a second."""
+"""Training steps in one timing, half a second and more."""
 PARTS = ("steps", "population", "lengths", "memory", "start")
 MATRIX = 3000
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -251,7 +254,11 @@ def start(rounds: int) -> dict[str, Any]:
         starts = [first_step(number) for number in range(rounds + 1)]
         committed = sorted((HERE.parent / "quickstart" / "results").glob("*-*"))
         for number in range(1000):
-            shutil.copytree(committed[number % len(committed)], Path(folder, "many", f"run{number}"))
+            copy = Path(folder, "many", f"run{number}")
+            shutil.copytree(committed[number % len(committed)], copy)
+            runs = pq.read_table(copy / "runs.parquet")
+            own = runs.set_column(0, runs.schema.field("run_id"), pa.array([f"{number:012x}"]))
+            pq.write_table(own, copy / "runs.parquet")
         reading = (
             "import time, rnnbench; rnnbench.load_runs; begin = time.perf_counter(); "
             f"assert len(rnnbench.load_runs({str(Path(folder, 'many'))!r})) == 1000; print(time.perf_counter() - begin)"
@@ -275,7 +282,8 @@ def start(rounds: int) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """What the numbers were measured on and with."""
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "unknown")
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
     names = ("rnnbench", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
     return {
         "cpu": cpu,
@@ -286,16 +294,21 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The steps' results."""
-    view = Table("shape", "cell", "rnnbench ms", "torch ms", "Flax ms", "x torch", "x Flax", "of peak", "MB")
+    """The steps' results: medians, and for the ratios the smallest and the largest value."""
+    view = Table(
+        "", "ms a step", "PyTorch ms", "Flax ms", "times PyTorch", "times Flax", "of peak", "MB", box=box.SIMPLE
+    )
     for row in rows:
-        ms = row["milliseconds"]
-        ratios = (
-            f"{row[k]['median']:.2f} ({row[k]['min']:.2f}..{row[k]['max']:.2f})" for k in ("times_torch", "times_flax")
+        ms, mb = row["milliseconds"], row["megabytes"]
+        times = [f"{ms[side]['median']:.2f}" for side in ("rnnbench", row["torch_best"], "flax")]
+        ratios = [row["times_torch"], row["times_flax"]]
+        view.add_row(
+            f"{row['shape']} {row['cell']}",
+            *times,
+            *(f"{ratio['median']:.2f} ({ratio['min']:.2f}..{ratio['max']:.2f})" for ratio in ratios),
+            f"{row['share_of_peak']['median']:.0%}",
+            " / ".join(f"{mb[side]:.0f}" for side in ("rnnbench", "torch", "flax")),
         )
-        times = (f"{ms[side]['median']:.2f}" for side in ("rnnbench", row["torch_best"], "flax"))
-        share = f"{row['share_of_peak']['median']:.0%}"
-        view.add_row(row["shape"], row["cell"], *times, *ratios, share, f"{row['megabytes']['rnnbench']:.0f}")
     return view
 
 
