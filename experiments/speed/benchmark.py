@@ -199,7 +199,7 @@ def lengths(cells: list[str], rounds: int) -> list[dict[str, Any]]:
     for cell in cells:
         sizes = (1000, 2000, 4000, 8000, 16000)
         one = {"side": "rnnbench", "cell": cell, "batch": 8, "hidden": 64}
-        counts = {length: max(1, 16000 // length) for length in sizes}
+        counts = {length: max(8, 16000 // length) for length in sizes}
         requests = {str(length): {"length": length, "steps": counts[length], **one} for length in sizes}
         with workers(**requests) as at:
             timed: dict[int, list[float]] = {length: [] for length in sizes}
