@@ -32,7 +32,10 @@ class ModelConfig:
 
 @dataclasses.dataclass
 class TrainConfig:
-    """Length of training and of its intervals, in steps; `clip_norm` None: gradients are not clipped."""
+    """Length of training and of its intervals, in steps; `clip_norm` None: gradients are not clipped.
+
+    `matmul_precision` is that of the training steps alone, a key of `MATMUL_PRECISIONS`; None: JAX's choice.
+    """
 
     steps: int = 2000
     batch_size: int = 64
@@ -79,6 +82,10 @@ class Config:
 
 CELL_ARGUMENTS = ("in_features", "hidden_features", "rngs")
 """What a cell is called with besides its own keys, as those of `flax.nnx` are."""
+
+
+MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
+"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
 
 
 LEAST = {
@@ -153,10 +160,6 @@ def _check_ranges(config: Config) -> None:
         raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
     if not config.output:
         raise UserError("output: expected a folder for the results, got ''; the current one is .")
-
-
-MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
-"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
 
 
 def identity(config: Config) -> dict[str, Any]:

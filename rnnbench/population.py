@@ -41,7 +41,7 @@ CACHE_BYTES = 2**30
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder: the same program starts at once the next time.
+    """Keeps compiled programs in the user's cache folder: the same program starts sooner the next time.
 
     A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) is left as it is, and where the user's cannot be
     written, there is no cache.

@@ -47,10 +47,11 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
-        self._ask(request)
-        self.packages = self.answer()["packages"]
+        self.ask(**request)
+        self.answer()  # it is built
 
-    def _ask(self, request: dict[str, Any]) -> None:
+    def ask(self, **request: Any) -> None:
+        """Sends a request, and does not wait."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
 
@@ -61,13 +62,9 @@ class Worker:
             raise SystemExit(f"a worker ended with exit code {self._process.wait()}; what it said stands above")
         return json.loads(line)
 
-    def start(self, **request: Any) -> None:
-        """Asks for steps, and does not wait."""
-        self._ask(request)
-
     def time(self, **request: Any) -> float:
         """Seconds that the steps take."""
-        self._ask(request)
+        self.ask(**request)
         reply = self.answer()
         self.bytes = reply["bytes"]
         return reply["seconds"]
@@ -168,7 +165,7 @@ def population(cells: list[str], rounds: int, members: int = 16) -> list[dict[st
                         rates[f"one process{name}"] = 5 * count / at["first"].time(threads=2, **request)
                         start = time.perf_counter()
                         for worker in (at["first"], at["second"]):
-                            worker.start(threads=1, **request)
+                            worker.ask(threads=1, **request)
                         for worker in (at["first"], at["second"]):
                             worker.answer()
                         rates[f"two processes{name}"] = 10 * count / (time.perf_counter() - start)

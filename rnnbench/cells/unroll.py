@@ -264,7 +264,7 @@ class _GatedScan:
         self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
         self.sweep = Sweep(tuple(self.cell.gates[name] for name in self.cell.joint))
         self.projections = self._find_projections(shapes)
-        self.run = jax.custom_vjp(self.value)
+        self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments, differentiated=False)[0])
         self.run.defvjp(self.forward, self.backward)
 
     def _find_projections(self, constants: Any) -> list[tuple[int, bool]]:
@@ -315,18 +315,6 @@ class _GatedScan:
         """Each deferred gate's part of what `_Weights.from_input` gives."""
         return [] if from_input is None else jnp.split(from_input, len(self.cell.deferred), axis=-1)
 
-    def value(
-        self,
-        params: dict[str, Any],
-        constants: dict[str, Any],
-        inputs: Inputs,
-        carry: States,
-        mask: Mask | None,
-        perturbation: States | None,
-    ) -> tuple[States, Hidden | None]:
-        """The last carry and all outputs."""
-        return self.forward(params, constants, inputs, carry, mask, perturbation, differentiated=False)[0]
-
     def forward(
         self,
         params: dict[str, Any],
@@ -335,6 +323,7 @@ class _GatedScan:
         carry: States,
         mask: Mask | None,
         perturbation: States | None,
+        *,
         differentiated: bool = True,
     ) -> tuple[tuple[States, Hidden | None], Any]:
         """The last carry and all outputs; and what the gradient needs."""
@@ -363,6 +352,7 @@ class _GatedScan:
 
         def body(last: States, xs: Any) -> tuple[States, Any]:
             x, from_input_t, mask_t, eps = xs
+            # Kept gate by gate: code that slices a kept block in the reverse step is not vectorised.
             swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
             arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
             if differentiated:
@@ -384,7 +374,8 @@ class _GatedScan:
         """Gradients of parameters, constants (none), inputs, first carry, mask (none) and perturbation."""
         params, inputs, mask, perturbed, from_input, (swept, last, operands, linearized) = residuals
         sweep, rest = self.sweep, _rest(params)
-        weights = _arrange(params, self.cell, sweep)
+        fused = {name: value for name, value in params.items() if name in _FUSED}
+        weights, rearrange = jax.vjp(lambda fused: _arrange(fused, self.cell, sweep), fused)
         transposed = _transposed(weights.from_state)
         of_h = [i for i, is_h in self.projections if is_h]
         of_others = [i for i, is_h in self.projections if not is_h]
@@ -419,9 +410,6 @@ class _GatedScan:
         xs = (dhidden, swept, from_input, last, linearized, mask)
         (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
 
-        def rearranged(fused: dict[str, Any]) -> _Weights:
-            return _arrange(fused, self.cell, sweep)
-
         hidden, width = self.cell.hidden_features, recurrent.shape[1]
         drecurrent = _over_steps(last[0], dblock)
         dz = dblock[..., :width]
@@ -447,8 +435,7 @@ class _GatedScan:
             from_state=tuple(dfrom_state),
             from_state_bias=tuple(dbias),
         )
-        fused = {name: value for name, value in params.items() if name in _FUSED}
-        (dfused,) = jax.vjp(rearranged, fused)[1](dweights)
+        (dfused,) = rearrange(dweights)
         return {**dfused, **drest}, None, dinputs[..., :-1], dcarry, None, dstates
 
 
