@@ -33,6 +33,8 @@ SHAPES = {"A": (500, 50, 128), "B": (200, 32, 64), "C": (1000, 128, 256), "D": (
 """Time steps, batch, hidden size."""
 STEPS = {"A": 4, "B": 50, "C": 1, "D": 150}
 """Training steps in one timing, half a second and more."""
+SEGMENT = {"A": 20, "B": 100, "C": 4, "D": 300}
+"""The same for rnnbench, which takes its memory anew for each segment: in training, once in hundreds of steps."""
 PARTS = ("steps", "population", "lengths", "memory", "start")
 MATRIX = 3000
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -108,14 +110,15 @@ def steps(shapes: str, cells: list[str], rounds: int) -> list[dict[str, Any]]:
         length, batch, hidden = SHAPES[shape]
         for cell in cells:
             one = {"cell": cell, "length": length, "batch": batch, "hidden": hidden}
-            count, sides = STEPS[shape], ("rnnbench", "flax", "torch")
-            requests = {side: {"side": side, "steps": count, **one} for side in sides}
+            sides, count = ("rnnbench", "flax", "torch"), STEPS[shape]
+            counts = {"rnnbench": SEGMENT[shape], "flax": count}
+            requests = {side: {"side": side, "steps": counts.get(side, count), **one} for side in sides}
             with workers(matmul={"side": "matmul", "size": MATRIX}, **requests) as at:
                 timed = {"matmul": [], "rnnbench": [], "flax": [], **{name: [] for name in TORCH}}
                 for number in range(-1, rounds):  # the first round warms up
                     seconds = {"matmul": at["matmul"].time(steps=1)}
-                    for side in ("rnnbench", "flax"):
-                        seconds[side] = at[side].time(steps=count) / count
+                    for side, n in counts.items():
+                        seconds[side] = at[side].time(steps=n) / n
                     for name, (threads, mkldnn) in TORCH.items():
                         seconds[name] = at["torch"].time(steps=count, threads=threads, mkldnn=mkldnn) / count
                     if number >= 0:

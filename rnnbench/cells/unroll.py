@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -90,23 +90,32 @@ def plain_unroll(
     def scan(first: tuple[PyTree, Array], xs: Any) -> tuple[tuple[PyTree, Array], Array | None]:
         return lax.scan(body, first, xs)
 
-    (carry, last), outputs = _in_chunks(scan, (carry, output), (inputs, mask, perturbation), remat_every)
+    (carry, last), outputs = _remat(scan, (carry, output), (inputs, mask, perturbation), remat_every)
     return carry, last if outputs is None else outputs
 
 
-def _in_chunks(scan: Callable[[Any, Any], Any], first: PyTree, xs: PyTree, every: int | None) -> tuple[PyTree, PyTree]:
-    """`scan(first, xs)`, in chunks of `every` steps of which the gradient keeps the first carry alone."""
+Scan = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
+
+
+def _remat(scan: Scan, first: PyTree, xs: PyTree, every: int | None) -> tuple[PyTree, PyTree]:
+    """`scan(first, xs)`, of which the gradient keeps the carry of every so many steps alone."""
+    if every is None or every >= len(jax.tree.leaves(xs)[0]):
+        return scan(first, xs)
+    return _in_chunks(jax.checkpoint(scan, prevent_cse=False), first, xs, every)
+
+
+def _in_chunks(scan: Scan, first: PyTree, xs: PyTree, every: int) -> tuple[PyTree, PyTree]:
+    """`scan(first, xs)`, as a scan over chunks of `every` steps."""
     steps = len(jax.tree.leaves(xs)[0])
-    if every is None or every >= steps:
+    if every >= steps:
         return scan(first, xs)
     count = steps // every
-    chunk = jax.checkpoint(scan, prevent_cse=False)
     chunks = jax.tree.map(lambda x: x[: count * every].reshape(count, every, *x.shape[1:]), xs)
-    carry, ys = lax.scan(chunk, first, chunks)
+    carry, ys = lax.scan(scan, first, chunks)
     ys = jax.tree.map(lambda y: y.reshape(count * every, *y.shape[2:]), ys)
     if steps % every == 0:
         return carry, ys
-    carry, rest = chunk(carry, jax.tree.map(lambda x: x[count * every :], xs))
+    carry, rest = scan(carry, jax.tree.map(lambda x: x[count * every :], xs))
     return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), ys, rest)
 
 
@@ -132,6 +141,18 @@ class _Weights(NamedTuple):
     from_input: Array
     from_state: tuple[Array, ...]
     from_state_bias: tuple[Array | None, ...]
+
+
+class _Transposed(NamedTuple):
+    """Kernels transposed, laid out ahead: a matmul within the scan would transpose its kernel at every step.
+
+    Attributes:
+        block: of U of the joint gates beside that of each projection of h itself.
+        from_state: of `_Weights.from_state`.
+    """
+
+    block: Array
+    from_state: tuple[Array, ...]
 
 
 _FUSED = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
@@ -168,16 +189,30 @@ def _gated_unroll(
     remat_every: int | None,
 ) -> tuple[States, Hidden]:
     """`unroll` for a cell written by gate."""
-    graphdef, *states = nnx.split(cell, _is_differentiable, ...)
-    params, constants = map(nnx.to_pure_dict, states)
-    run = _GatedScan(graphdef, params, constants, last_only).run
+    graphdef, *parts = nnx.split(cell, _is_differentiable, ...)
+    params, constants = map(nnx.to_pure_dict, parts)
+    gated = _GatedScan(graphdef, params, constants, last_only)
+    weights, rest = _arrange(params, cell, gated.sweep), _rest(params)
+    transposed = gated.transpose(weights)
+    chunk = _chunk(len(inputs), len(cell.gates) * carry[0].nbytes)
 
-    def scan(first: States, xs: Any) -> tuple[States, Hidden | None]:
-        inputs, mask, perturbation = xs
-        return run(params, constants, inputs, first, mask, perturbation)
+    def scan(first: States, xs: PyTree) -> tuple[States, Hidden | None]:
+        return _in_chunks(functools.partial(gated.run, weights, transposed, rest, constants), first, xs, chunk)
 
-    last, outputs = _in_chunks(scan, tuple(carry), (inputs, mask, perturbation), remat_every)
+    last, outputs = _remat(scan, tuple(carry), (_append_one(inputs), mask, perturbation), remat_every)
     return last, last[0] if outputs is None else outputs
+
+
+_CACHE = 2**19
+
+
+def _chunk(steps: int, step_bytes: int) -> int:
+    """Steps between two sums of the weights' gradients: as many as leave the gates' gradients in a core's cache.
+
+    One that divides `steps` is preferred, since a remainder is compiled as a second scan.
+    """
+    most = max(_CACHE // step_bytes, 10)
+    return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
 
 
 def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
@@ -198,7 +233,7 @@ _tap.defvjp(lambda value, tap: (value, None), lambda _, gradient: (gradient, gra
 
 @jax.custom_vjp
 def _project(state: Array, kernel: Array, transposed: Array) -> Array:
-    """`state @ kernel`, whose gradient flows to `state` alone, through the kernel as `_transposed` laid it out."""
+    """`state @ kernel`, whose gradient flows to `state` alone, through the transposed kernel."""
     del transposed
     return state @ kernel
 
@@ -207,11 +242,6 @@ _project.defvjp(
     lambda state, kernel, transposed: (state @ kernel, transposed),
     lambda transposed, gradient: (gradient @ transposed, None, None),
 )
-
-
-def _transposed(kernels: Sequence[Array]) -> tuple[Array, ...]:
-    """Transposed kernels, laid out ahead: a matmul within the scan would transpose its kernel at every step."""
-    return tuple(lax.optimization_barrier(kernel.T) for kernel in kernels)
 
 
 _CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
@@ -315,21 +345,26 @@ class _GatedScan:
         """Each deferred gate's part of what `_Weights.from_input` gives."""
         return [] if from_input is None else jnp.split(from_input, len(self.cell.deferred), axis=-1)
 
+    def transpose(self, weights: _Weights) -> _Transposed:
+        """The kernels as the reverse scan multiplies by them; no gradient flows through them."""
+        recurrent = [weights.joint[: self.cell.hidden_features]]
+        block = jnp.concatenate([*recurrent, *[weights.from_state[i] for i, is_h in self.projections if is_h]], axis=1)
+        transposed = _Transposed(block.T, tuple(kernel.T for kernel in weights.from_state))
+        return lax.stop_gradient(lax.optimization_barrier(transposed))
+
     def forward(
         self,
-        params: dict[str, Any],
+        weights: _Weights,
+        transposed: _Transposed,
+        rest: dict[str, Any],
         constants: dict[str, Any],
-        inputs: Inputs,
         carry: States,
-        mask: Mask | None,
-        perturbation: States | None,
+        xs: tuple[Inputs, Mask | None, States | None],
         *,
         differentiated: bool = True,
     ) -> tuple[tuple[States, Hidden | None], Any]:
-        """The last carry and all outputs; and what the gradient needs."""
-        weights, rest = _arrange(params, self.cell, self.sweep), _rest(params)
-        transposed = _transposed(weights.from_state)
-        inputs = _append_one(inputs)
+        """The last carry and all outputs; and what the gradient needs. The inputs end with a one for the bias."""
+        inputs, mask, perturbation = xs
         from_input = inputs @ weights.from_input if self.cell.deferred else None
         taps = [jnp.zeros_like(carry[0]) for _ in self.projections]
 
@@ -342,7 +377,7 @@ class _GatedScan:
                 if state is last[0]:  # its gradient joins that of the joint gates in one matmul
                     product = lax.stop_gradient(state @ weights.from_state[i])
                 else:
-                    product = _project(state, weights.from_state[i], transposed[i])
+                    product = _project(state, weights.from_state[i], transposed.from_state[i])
                     operands.append(state)
                 bias = weights.from_state_bias[i]
                 product = _tap(product, next(tap))
@@ -368,21 +403,13 @@ class _GatedScan:
             return new, (None if self.last_only else new[0], kept)
 
         last, (hidden, kept) = lax.scan(body, carry, (inputs, from_input, mask, perturbation))
-        return (last, hidden), (params, inputs, mask, perturbation is not None, from_input, kept)
+        return (last, hidden), (weights, transposed, rest, inputs, mask, perturbation is not None, from_input, kept)
 
     def backward(self, residuals: Any, gradient: tuple[States, Hidden | None]) -> tuple[Any, ...]:
-        """Gradients of parameters, constants (none), inputs, first carry, mask (none) and perturbation."""
-        params, inputs, mask, perturbed, from_input, (swept, last, operands, linearized) = residuals
-        sweep, rest = self.sweep, _rest(params)
-        fused = {name: value for name, value in params.items() if name in _FUSED}
-        weights, rearrange = jax.vjp(lambda fused: _arrange(fused, self.cell, sweep), fused)
-        transposed = _transposed(weights.from_state)
-        of_h = [i for i, is_h in self.projections if is_h]
-        of_others = [i for i, is_h in self.projections if not is_h]
-        recurrent = weights.joint[: self.cell.hidden_features]
-        (recurrent_transposed,) = _transposed(
-            [jnp.concatenate([recurrent, *[weights.from_state[i] for i in of_h]], axis=1)]
-        )
+        """Gradients of weights, what is transposed (none), rest, constants (none), first carry, and `xs`."""
+        weights, transposed, rest, inputs, mask, perturbed, from_input, kept = residuals
+        swept, last, operands, linearized = kept
+        sweep = self.sweep
         taps = [jnp.zeros_like(gradient[0][0]) for _ in self.projections]
 
         def body(dcarry: Any, xs: Any) -> tuple[Any, Any]:
@@ -398,7 +425,7 @@ class _GatedScan:
             dof_others = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if not is_h]
             empty = dstates[0][:, :0]  # a cell may have no gate that sees h
             dblock = jnp.concatenate([empty, *sweep.gradients(swept_t, dgates), *dof_h], axis=-1)
-            dlast = (dlast[0] + dblock @ recurrent_transposed, *dlast[1:])
+            dlast = (dlast[0] + dblock @ transposed.block, *dlast[1:])
             if mask_t is not None:
                 dlast = jax.tree.map(jnp.add, dlast, _hold(mask_t, nothing, dstates))
             dfrom_input = None if from_input_t is None else jnp.concatenate(ddrives, axis=-1)
@@ -410,11 +437,14 @@ class _GatedScan:
         xs = (dhidden, swept, from_input, last, linearized, mask)
         (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
 
-        hidden, width = self.cell.hidden_features, recurrent.shape[1]
+        hidden = self.cell.hidden_features
+        width = len(self.cell.joint) * hidden
         drecurrent = _over_steps(last[0], dblock)
         dz = dblock[..., :width]
         dfrom_state: list[Array] = [jnp.zeros_like(kernel) for kernel in weights.from_state]
         dbias = [None if bias is None else jnp.zeros_like(bias) for bias in weights.from_state_bias]
+        of_h = [i for i, is_h in self.projections if is_h]
+        of_others = [i for i, is_h in self.projections if not is_h]
         dproducts = [(i, dblock[..., width + n * hidden :][..., :hidden]) for n, i in enumerate(of_h)]
         for n, i in enumerate(of_h):
             dfrom_state[i] += drecurrent[:, width + n * hidden :][:, :hidden]
@@ -435,8 +465,7 @@ class _GatedScan:
             from_state=tuple(dfrom_state),
             from_state_bias=tuple(dbias),
         )
-        (dfused,) = rearrange(dweights)
-        return {**dfused, **drest}, None, dinputs[..., :-1], dcarry, None, dstates
+        return dweights, None, drest, None, dcarry, (dinputs, None, dstates)
 
 
 def _rest(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The unroll and its gradient, for every cell: against finite differences and against plain `lax.scan`."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +151,35 @@ def test_computing_again_saves_memory(run):
         return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary(20) < temporary(None) / 5
+
+
+@pytest.mark.parametrize("length", [18, 23])
+def test_chunks_of_the_gradient_make_the_whole(cell, length, monkeypatch):
+    """With room for little, chunks of 9 and 9 steps, and of 10, 10 and 3."""
+    monkeypatch.setattr(importlib.import_module("rnnbench.cells.unroll"), "_CACHE", 1)
+    params, _, carry, _ = arguments(cell)
+    mask = jax.random.bernoulli(jax.random.key(1), 0.8, (length, BATCH))
+    perturbation = tuple(0.1 * normal(7 + i, length, BATCH, HIDDEN) for i in range(len(carry)))
+    given = (params, normal(2, length, BATCH, FEATURES), carry, perturbation)
+    found, expected = (
+        jax.jit(jax.value_and_grad(as_function(cell, mask, run), (0, 1, 2, 3)))(*given)
+        for run in (unroll, plain_unroll)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, expected)
+
+
+def test_the_gates_gradients_do_not_stay_for_the_whole_sequence(monkeypatch):
+    cell = LSTM(FEATURES, 16, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    graphdef, params = nnx.split(cell)
+
+    def temporary(cache):
+        monkeypatch.setattr(importlib.import_module("rnnbench.cells.unroll"), "_CACHE", cache)
+        inputs = jnp.zeros((400, BATCH, FEATURES), jnp.float64)
+        loss = jax.jit(jax.grad(lambda params: jnp.sum(unroll(nnx.merge(graphdef, params), inputs, last_only=True)[1])))
+        return loss.lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    gates = 400 * BATCH * 4 * 16 * 8
+    assert temporary(gates) - temporary(gates // 20) > 0.9 * gates
 
 
 @few_cells
