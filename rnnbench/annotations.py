@@ -22,6 +22,13 @@ WORDS = {
 """One of each kind of value that a configuration can hold: the first that fits an annotation describes it."""
 
 
+FOLDABLE = "foldable"
+"""Marks an argument in which the members of a population may differ: `Annotated[float | Array, FOLDABLE]`.
+
+It is a number on which no shape and no Python decision hangs, for it arrives traced where it differs.
+"""
+
+
 _OF_ITEMS = (abc.Sequence, abc.Collection, abc.Iterable)
 
 
@@ -56,6 +63,11 @@ def in_words(hint: Any) -> str:
     return " or ".join(dict.fromkeys(words)) or f"a {getattr(hint, '__name__', hint)} (as a node with _target_)"
 
 
+def is_foldable(hint: Any) -> bool:
+    """Whether an annotation is marked `FOLDABLE`."""
+    return typing.get_origin(hint) is typing.Annotated and FOLDABLE in typing.get_args(hint)[1:]
+
+
 def as_yaml(value: Any) -> str:
     """A value as it is written in YAML."""
     return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
@@ -80,6 +92,8 @@ def _bearable(value: Any, hint: Any) -> bool:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) is typing.Annotated:
+        return _alternatives(typing.get_args(hint)[0])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(part for argument in typing.get_args(hint) for part in _alternatives(argument))
     return (hint,)

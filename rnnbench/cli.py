@@ -4,6 +4,7 @@ JAX, pandas and wandb are imported only once a job or a command needs them.
 """
 
 import contextlib
+import importlib
 import os
 import sys
 import textwrap
@@ -14,20 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnbench.config import parse
+from rnnbench.config import parse_members
 from rnnbench.errors import UserError
 from rnnbench.mistakes import GROUPS, TRACEBACK, describe, describe_stumble, did_you_mean
 
-COMMANDS = ("show",)
+COMMANDS = ("show", "status", "compare")
 
 HELP = """\
 rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
@@ -36,7 +35,9 @@ Usage
   rnnbench [key=value ...]            train one run
   rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
   rnnbench +experiment=NAME           train a whole study
+  rnnbench status DIR                 how far the sweeps in DIR are
   rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
+  rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
 
 Examples
   rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
@@ -98,10 +99,9 @@ def _is_bare_word(argument: str) -> bool:
 
 
 def _command(name: str, arguments: list[str]) -> int:
-    if name == "show":
-        from rnnbench import show
-
-        return show.main(arguments)
+    if name in COMMANDS:
+        command = importlib.import_module(f"rnnbench.{name}")
+        return command.main(arguments)
     raise UserError(
         f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}, "
         f"and without one, key=value trains{did_you_mean(name, COMMANDS)}"
@@ -133,7 +133,7 @@ def _train(argv: list[str]) -> int:
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
     if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
-    jobs = _Jobs(flags.overrides, show_tracebacks=_wants_traceback())
+    jobs = _Jobs(show_tracebacks=_wants_traceback())
     for study, path in _studies().items():
         ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
     if flags.help:
@@ -212,53 +212,34 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 class _Jobs:
     """Trains the jobs of one command, and keeps the errors of those that failed so that the others go on."""
 
-    def __init__(self, overrides: list[str], show_tracebacks: bool) -> None:
-        self.overrides = overrides
+    def __init__(self, show_tracebacks: bool) -> None:
         self.show_tracebacks = show_tracebacks
         self.process = os.getpid()
         self.sweeping = False
-        self.total: int | None = None
-        self.swept: set[str] = set()
+        self.total = ""
         self.failures: list[tuple[str, Exception]] = []
 
     def __call__(self, cfg: DictConfig) -> Any:
         job = HydraConfig.get()
         self.sweeping = job.mode == RunMode.MULTIRUN
         try:
-            position = self._position(job) if self.sweeping else None
-            config = parse(cfg)
+            configs = parse_members(cfg)
             from rnnbench import runner
 
-            return runner.train(config, position=position)
+            runner.train(*configs)
         except Exception as error:
             if os.getpid() != self.process:
                 # In a launcher's own process: Hydra carries the error back.
                 raise
-            varied = [override for override in job.overrides.task if override.partition("=")[0] in self.swept]
-            name = " ".join(varied or job.overrides.task)
+            self.total = (cfg.population.place or "").rpartition("/")[2]
+            own = ("population.max_size=", "population.place=")
+            name = " ".join(override for override in job.overrides.task if not override.startswith(own))
             self.failures.append((name, error))
             if self.sweeping:
                 if self.show_tracebacks:
                     traceback.print_exception(error)
                 print(f"rnnbench: failed: {name}: {describe(error)[0]}", file=sys.stderr)
             return None
-
-    def _position(self, job: Any) -> str | None:
-        """Which run of how many; announces a sweep before its first run, unless a launcher has processes of its own."""
-        if not job.sweeper._target_.endswith(".BasicSweeper"):
-            return None
-        if self.total is None:
-            params = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
-            own = os.getpid() == self.process
-            loader = GlobalHydra.instance().config_loader() if own else None
-            parser = OverridesParser.create(config_loader=loader)
-            overrides = parser.parse_overrides(params + self.overrides)
-            [combinations] = BasicSweeper.split_arguments(overrides, None)
-            self.total = len(combinations)
-            self.swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
-            if own:
-                print(f"rnnbench: a sweep of {self.total} runs", file=sys.stderr)
-        return f"{job.job.num + 1}/{self.total}"
 
     def report(self) -> int:
         """Names the failed jobs; returns the exit code."""
@@ -268,6 +249,5 @@ class _Jobs:
             raise self.failures[0][1]
         codes = {describe(error)[1] for _, error in self.failures}
         lines = [f"  {name}: {describe(error)[0]}" for name, error in self.failures]
-        count = f"{len(lines)} of {self.total} runs" if self.total else f"{len(lines)} runs"
-        print("\n".join([f"rnnbench: error: {count} failed:", *lines]), file=sys.stderr)
+        print("\n".join([f"rnnbench: error: {len(lines)} of {self.total} jobs failed:", *lines]), file=sys.stderr)
         return next(code for code in (1, 3, 2) if code in codes)

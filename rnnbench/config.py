@@ -1,5 +1,6 @@
 """A run's configuration: its schema, its check and its identity."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -10,10 +11,10 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.annotations import as_yaml, in_words
+from rnnbench.annotations import FOLDABLE, as_yaml, in_words
 from rnnbench.errors import UserError
 from rnnbench.mistakes import describe_config
-from rnnbench.targets import check_call, without_name
+from rnnbench.targets import check_call, foldable_arguments, is_number, without_name
 from rnnbench.targets import instantiate as instantiate
 from rnnbench.targets import partial as partial
 
@@ -34,6 +35,7 @@ class ModelConfig:
 class TrainConfig:
     """Length of training and of its intervals, in steps; `clip_norm` None: gradients are not clipped.
 
+    `stop_when_solved` ends a job once every run of it is solved or diverged.
     `matmul_precision` is that of the training steps alone, a key of `MATMUL_PRECISIONS`; None: JAX's choice.
     """
 
@@ -41,7 +43,8 @@ class TrainConfig:
     batch_size: int = 64
     eval_every: int = 100
     log_every: int = 10
-    clip_norm: float | None = 1.0
+    clip_norm: float | None = dataclasses.field(default=1.0, metadata={FOLDABLE: True})
+    stop_when_solved: bool = False
     matmul_precision: str | None = None
     test_size: int = 1024
     checkpoint_seconds: float = 60.0
@@ -53,6 +56,21 @@ class ProbeConfig:
 
     gradient_flow: bool = True
     size: int = 64
+
+
+@dataclasses.dataclass
+class PopulationConfig:
+    """How the runs of a sweep that differ in foldable numbers alone are trained as one program.
+
+    Attributes:
+        max_size: the most runs in one program; 1 trains every run by itself.
+        members: by key, the value of every member. The sweep sets it.
+        place: which job of how many this is, such as "2/6". The sweep sets it.
+    """
+
+    max_size: int = 128
+    members: dict[str, list[Any]] | None = None
+    place: str | None = None
 
 
 @dataclasses.dataclass
@@ -71,8 +89,9 @@ class Config:
     optimizer: dict[str, Any] = MISSING
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
+    population: PopulationConfig = dataclasses.field(default_factory=PopulationConfig)
     logger: dict[str, Any] | None = None
-    seed: int = 0
+    seed: int = dataclasses.field(default=0, metadata={FOLDABLE: True})
     output: str = "results"
     overwrite: bool = False
     devices: int | None = None
@@ -100,6 +119,7 @@ LEAST = {
     "train.test_size": 1,
     "train.checkpoint_seconds": 0,
     "probe.size": 1,
+    "population.max_size": 1,
     "seed": 0,
     "devices": 1,
 }
@@ -130,6 +150,50 @@ def parse(cfg: DictConfig) -> Config:
     if config.logger is not None:
         check_call(without_name(config.logger), "logger")
     return config
+
+
+def parse_members(cfg: DictConfig) -> list[Config]:
+    """The configuration of every member of a job, from `population.members`; of its one run where that is null."""
+    table = OmegaConf.to_container(cfg.population).get("members")  # type: ignore[union-attr]
+    if table is None:
+        return [parse(cfg)]
+    if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
+        raise UserError(f"population.members: expected a list of values for each key, got {as_yaml(table)}")
+    if len({len(values) for values in table.values()}) != 1:
+        sizes = ", ".join(f"{key}: {len(values)}" for key, values in table.items()) or "none"
+        raise UserError(f"population.members: expected equally many values for each key, one or more, got {sizes}")
+    members = [
+        parse(cfg_of_member(cfg, dict(zip(table, values, strict=True)))) for values in zip(*table.values(), strict=True)
+    ]
+    allowed = foldable(members[0])
+    if wrong := sorted(set(table) - allowed):
+        raise UserError(
+            f"population.members: {wrong[0]} cannot differ within a population; {', '.join(sorted(allowed))} can"
+        )
+    return members
+
+
+def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """A composed configuration with a member's values, on which others may hang by interpolation."""
+    cfg = copy.deepcopy(cfg)
+    for key, value in values.items():
+        OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def foldable(config: Config) -> set[str]:
+    """Dotted keys of numbers in which runs of one population may differ: as they are declared in the code.
+
+    `Config` and its sections declare theirs as metadata of the field, cells and tasks by annotating arguments as
+    `FOLDABLE`; an optimizer's numbers all are, since `optax.inject_hyperparams` keeps them in its state.
+    """
+    keys = set()
+    for prefix, section in (("", config), ("train.", config.train)):
+        marked = (field.name for field in dataclasses.fields(section) if FOLDABLE in field.metadata)
+        keys |= {prefix + name for name in marked if is_number(getattr(section, name))}
+    for prefix, node in (("model.cell", config.model.cell), ("task", config.task)):
+        keys |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
+    return keys | {f"optimizer.{key}" for key, value in config.optimizer.items() if is_number(value)}
 
 
 def _check_sections(values: Mapping[Any, Any], schema: Any, prefix: str = "") -> None:
@@ -168,6 +232,8 @@ def identity(config: Config) -> dict[str, Any]:
     del values["model"]["remat_every"]
     if values["train"]["matmul_precision"] is None:  # came later: runs from before keep their identity
         del values["train"]["matmul_precision"]
+    if not values["train"]["stop_when_solved"]:
+        del values["train"]["stop_when_solved"]
     del values["train"]["checkpoint_seconds"]
     return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
 

@@ -37,8 +37,9 @@ class WandbLogger:
         entity: user or team; None: the account's default.
         mode: "online", "offline" (files below the job folder, for `wandb sync`) or "disabled"; None: the environment's
             WANDB_MODE, else online where an account is set up, else offline.
-        group: groups runs on the server.
+        group: groups runs on the server; None: the runs of a population by their job.
         tags: the runs' tags.
+        max_runs: of a population with more runs, one run carries the medians and quartiles instead.
 
     Raises:
         ValueError: no such mode.
@@ -51,13 +52,23 @@ class WandbLogger:
         mode: Mode | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
+        max_runs: int = 32,
     ) -> None:
         if mode not in (None, "online", "offline", "disabled"):
             raise ValueError(f"mode: expected online, offline, disabled or null, got {mode!r}")
         self.project, self.entity, self.mode, self.group, self.tags = project, entity, mode, group, list(tags)
+        self.max_runs = max_runs
         self._run: Any = None
 
-    def start(self, run_id: str, name: str, config: Mapping[str, Any], folder: str | Path, step: int) -> None:
+    def start(
+        self,
+        run_id: str,
+        name: str,
+        config: Mapping[str, Any],
+        folder: str | Path,
+        step: int,
+        group: str | None = None,
+    ) -> None:
         """Opens the run.
 
         Args:
@@ -66,6 +77,7 @@ class WandbLogger:
             config: the run's config, nested.
             folder: the job folder, below which wandb keeps its files.
             step: the training step it goes on from; 0 starts it afresh.
+            group: name of the population that it belongs to, if it does.
 
         Raises:
             UserError: wandb cannot start (no network, a wrong key, ...).
@@ -80,7 +92,7 @@ class WandbLogger:
                 id=run_id,
                 name=name,
                 config=dict(config),
-                group=self.group,
+                group=self.group or group,
                 tags=self.tags,
                 dir=str(folder),
                 mode=mode,

@@ -1,5 +1,6 @@
 """Runs that share one XLA program and differ only in numbers: how they are built, placed and stepped together."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -20,11 +21,11 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from rnnbench import probes
-from rnnbench.config import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config, identity, instantiate, partial
+from rnnbench.config import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config, flatten, foldable, identity, instantiate, partial
 from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.tasks.base import Example, Task
-from rnnbench.training import RunState, init_state, train_step
+from rnnbench.training import Numbers, RunState, init_state, train_step
 
 AXIS = "device"
 EVALUATION_CHUNK = 256
@@ -60,21 +61,32 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
-def make_optimizer(config: Config) -> optax.GradientTransformation:
-    """Clipping by global norm, then the configured optimizer; their numbers live in the state."""
+def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformation:
+    """Clipping by global norm, then the configured optimizer; their numbers live in the state.
+
+    Args:
+        config: the run's.
+        numbers: by key, what stands for the config's own at the first step; later ones read the state.
+    """
     factory = partial(config.optimizer, "optimizer")
-    optimizer = optax.inject_hyperparams(factory.func)(*factory.args, **factory.keywords)
+    keywords = factory.keywords | _of(numbers, "optimizer")
+    optimizer = optax.inject_hyperparams(factory.func)(*factory.args, **keywords)
     if config.train.clip_norm is None:
         return optimizer
-    clip = optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=float(config.train.clip_norm))
-    return optax.chain(clip, optimizer)
+    max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
+    return optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
+
+
+def _of(numbers: Numbers, node: str) -> Numbers:
+    """The numbers that are arguments of a node, by argument."""
+    return {key.rpartition(".")[2]: number for key, number in numbers.items() if key.rpartition(".")[0] == node}
 
 
 RUNS_ONCE = {"xla_backend_optimization_level": 0}
 """Compiler options of what runs once or seldom: it compiles in a third of the time."""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)
 def _task_and_sets(node: str, test_size: int, probe_size: int) -> tuple[Task, Example, Example]:
     """The task of a config node (as JSON), with its test set and its probe batch: the same for every cell."""
     task = instantiate(json.loads(node), "task")
@@ -88,81 +100,104 @@ class Program:
     """The compiled functions that every member of a population shares.
 
     Attributes:
-        task: the members' task.
-        test_set: its fixed test set.
-        probe_set: its fixed probe batch.
-        init: a member's seed to its first `RunState`.
+        folded: keys of the configuration, but for the seed, in which the members differ.
+        tasks: each member's task, with its fixed test set and probe batch; the same for all, unless a number of the
+            task is folded.
         segment: members' states to their states `eval_every` steps later, and the scalars of every step,
             each `(members, steps)`. It consumes the states that it is given.
-        evaluate: members' parameters to the test metrics and loss of every example, each `(members, examples)`.
-        gradient_flow: members' parameters to `probes.gradient_flow`, each `(members, time)`.
         predict: one member's parameters, inputs and mask to the outputs.
     """
 
-    def __init__(self, config: Config, members: int, devices: Sequence[jax.Device]):
+    def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
         """Builds and compiles.
 
         Args:
-            config: any member's; of its numbers none but those in `RunState` matter.
-            members: how many there are.
+            configs: the members'; they differ in foldable numbers alone.
             devices: where they run.
 
         Raises:
             UserError: the config's objects cannot be built, or do not go together.
         """
-        self.config = config
-        self.members = members
-        self.task, self.test_set, self.probe_set = _task_and_sets(
-            json.dumps(config.task), config.train.test_size, config.probe.size
-        )
+        self.config = config = configs[0]
+        self.members = len(configs)
+        self.folded = _folded(configs)
+        values = [flatten(dataclasses.asdict(config)) for config in configs]
+        whole = {key for key in self.folded if all(isinstance(own[key], int) for own in values)}
+        self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
+        sets = config.train.test_size, config.probe.size
+        self.tasks = [_task_and_sets(json.dumps(c.task, sort_keys=True), *sets) for c in configs]
+        self.task = self.tasks[0][0]
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._spread_over(devices)
 
-        self.graphdef, self.constants = _split(nnx.eval_shape(self._build, jax.random.key(0)))
+        build = functools.partial(self._build, numbers={})
+        self.graphdef, self.constants = _split(nnx.eval_shape(build, jax.random.key(0)))
         if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
-            _, self.constants = _split(self._build(jax.random.key(0)))
+            _, self.constants = _split(build(jax.random.key(0)))
 
-        first_state = functools.partial(init_state, init_params=self._init_params, optimizer=make_optimizer(config))
-        self.init = jax.jit(first_state, compiler_options=RUNS_ONCE)
+        self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
         # Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
-        segment = self._spread(self._segment, (self.state_spec,), (self.state_spec, self.state_spec))
+        segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
         self.segment = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
-        self._test_chunks = self._chunked(self.test_set)
-        self._evaluate_chunks = jax.jit(
-            self._spread(self._evaluate, (self.state_spec, self.data_spec), P(*self.state_spec, *self.data_spec))
-        )
-        self.gradient_flow = jax.jit(self._spread(self._each(self._gradient_flow), (self.state_spec,), self.state_spec))
+        self._place_sets()
+        evaluate = self._spread(self._evaluate, (P(None, *self.data_spec),), P(*self.state_spec, *self.data_spec))
+        self._evaluate_chunks = jax.jit(evaluate)
+        self._flow = jax.jit(self._spread(self._gradient_flow, (P(None),), self.state_spec))
         self.predict = jax.jit(lambda params, inputs, mask: self._model(params)(inputs, mask)[0])
 
+    @property
+    def megabytes(self) -> float:
+        """Memory that the segment takes: the members' states, and what a member's step needs beside them."""
+        memory: Any = self.segment.memory_analysis()
+        sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
+        return (sum(sizes) - memory.alias_size_in_bytes) * self.mesh.size / 1e6
+
     def _spread_over(self, devices: Sequence[jax.Device]) -> None:
-        """Spreads the members over the devices, or the batch where the members do not divide evenly."""
+        """Spreads the members over the devices, or the batch where they are few and do not divide evenly.
+
+        Where neither divides evenly, members are repeated to fill up the devices.
+        """
         count = len(devices)
-        self.state_spec, self.data_spec = P(None), P(None)
+        self.state_spec, self.data_spec = P(AXIS), P(None)
         self.batch_axis: str | None = None
-        if self.members % count == 0:
-            self.state_spec = P(AXIS)
-        elif self.config.train.batch_size % count == 0:
-            self.data_spec, self.batch_axis = P(AXIS), AXIS
-        else:
+        if self.members % count and self.members < 4 * count and self.config.train.batch_size % count == 0:
+            self.state_spec, self.data_spec, self.batch_axis = P(None), P(AXIS), AXIS
+        elif self.members == 1:
             devices = devices[:1]
         self.mesh = Mesh(np.array(devices), (AXIS,))
+        self.repeated = 0 if self.batch_axis else -self.members % len(devices)
+        # Repeated within the program: what is kept between two segments has the members alone.
+        self.sharding = NamedSharding(self.mesh, P(None) if self.repeated else self.state_spec)
+
+    def init(self, config: Config) -> RunState:
+        """A member's state before its first step."""
+        return self._init(np.uint32(config.seed), self._numbers(config))
+
+    def _numbers(self, config: Config) -> Numbers:
+        values = flatten(dataclasses.asdict(config))
+        return {key: jnp.asarray(values[key], dtype) for key, dtype in self.dtypes.items()}
+
+    def _first_state(self, seed: Array, numbers: Numbers) -> RunState:
+        init_params = functools.partial(self._init_params, numbers=numbers)
+        return init_state(seed, init_params, make_optimizer(self.config, numbers), numbers)
 
     def place(self, states: Sequence[RunState]) -> RunState:
         """One state for all members, each leaf with a leading axis, from the members' states."""
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        return jax.device_put(stacked, NamedSharding(self.mesh, self.state_spec))
+        return jax.device_put(stacked, self.sharding)
 
     @property
     def abstract_states(self) -> RunState:
         """Shapes, types and placement of the members' states."""
-        sharding = NamedSharding(self.mesh, self.state_spec)
-        one = jax.eval_shape(self.init, jax.ShapeDtypeStruct((), jnp.uint32))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=sharding), one)
+        one = jax.eval_shape(self._init, np.uint32(0), self._numbers(self.config))
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=self.sharding), one
+        )
 
-    def _build(self, key: PRNGKeyArray) -> Model:
+    def _build(self, key: PRNGKeyArray, numbers: Numbers) -> Model:
         model = self.config.model
         return Model(
-            self.make_cell,
+            functools.partial(self.make_cell, **_of(numbers, "model.cell")),
             self.task,
             hidden_size=model.hidden_size,
             num_layers=model.num_layers,
@@ -171,37 +206,75 @@ class Program:
             rngs=nnx.Rngs(key),
         )
 
-    def _init_params(self, key: PRNGKeyArray) -> PyTree:
-        return nnx.to_pure_dict(nnx.state(self._build(key), nnx.Param))
+    def _init_params(self, key: PRNGKeyArray, numbers: Numbers) -> PyTree:
+        return nnx.to_pure_dict(nnx.state(self._build(key, numbers), nnx.Param))
+
+    def _task(self, numbers: Numbers) -> Task:
+        """The task that a member trains on."""
+        own = _of(numbers, "task")
+        return partial(self.config.task, "task")(**own) if own else self.task
 
     def _model(self, params: PyTree) -> Model:
         return nnx.merge(self.graphdef, params, self.constants)
 
-    def _spread(self, function: Callable, inputs: Any, outputs: Any) -> Callable:
-        """Runs `function` on every device of the mesh, each with its share of the members or of the data."""
-        return jax.shard_map(function, mesh=self.mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+    def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
+        """Maps a function of one member, and of what all share, over the members, on every device its own.
 
-    def _each(self, function: Callable) -> Callable:
-        """Maps over members: one after the other on CPU, where batched small matmuls are slow; else together."""
-        if jax.default_backend() == "cpu":
-            return lambda members: lax.map(function, members)
-        return jax.vmap(function)
+        On a CPU, where batched small matmuls are slow, a device takes its members one after the other; else together.
+        """
 
-    def _segment(self, states: RunState) -> tuple[RunState, dict[str, Array]]:
+        def on_device(members: PyTree, *shared: PyTree) -> PyTree:
+            def of_one(member: PyTree) -> PyTree:
+                return function(member, *shared)
+
+            return lax.map(of_one, members) if jax.default_backend() == "cpu" else jax.vmap(of_one)(members)
+
+        specs = (self.state_spec, *shared)
+        spread = jax.shard_map(on_device, mesh=self.mesh, in_specs=specs, out_specs=outputs, check_vma=False)
+        if self.repeated == 0:
+            return spread
+
+        def with_repeated(members: PyTree, *shared: PyTree) -> PyTree:
+            filled = jnp.minimum(jnp.arange(self.members + self.repeated), self.members - 1)
+            results = spread(jax.tree.map(lambda leaf: leaf[filled], members), *shared)
+            return lax.with_sharding_constraint(
+                jax.tree.map(lambda leaf: leaf[: self.members], results), NamedSharding(self.mesh, P(None))
+            )
+
+        return with_repeated
+
+    def _segment(self, state: RunState) -> tuple[RunState, dict[str, Array]]:
         config = self.config
-        step = functools.partial(
-            train_step,
-            apply=lambda params, batch: self._model(params)(batch.inputs, batch.mask)[0],
-            task=self.task,
-            optimizer=make_optimizer(config),
-            batch_size=config.train.batch_size,
-            steps=config.train.steps,
-            clip_norm=config.train.clip_norm,
-            batch_axis=self.batch_axis,
-        )
+        optimizer = make_optimizer(config, {})
+
+        def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
+            return train_step(
+                state,
+                apply=lambda params, batch: self._model(params)(batch.inputs, batch.mask)[0],
+                task=self._task(state.numbers),
+                optimizer=optimizer,
+                batch_size=config.train.batch_size,
+                steps=config.train.steps,
+                clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),
+                batch_axis=self.batch_axis,
+            )
+
         length = min(config.train.eval_every, config.train.steps)
         with jax.default_matmul_precision(MATMUL_PRECISIONS.get(config.train.matmul_precision or "")):
-            return self._each(lambda state: lax.scan(lambda s, _: step(s), state, None, length=length))(states)
+            return lax.scan(step, state, None, length=length)
+
+    def _place_sets(self) -> None:
+        """Puts the test sets and probe batches of the distinct tasks on the devices, and which each member's are."""
+        distinct = list({id(one[0]): one for one in self.tasks}.values())
+        numbers = {id(task): number for number, (task, _, _) in enumerate(distinct)}
+        which = np.array([numbers[id(task)] for task, _, _ in self.tasks], np.int32)
+        self._which = jax.device_put(which, self.sharding)
+
+        def place(sets: list[Example], spec: P) -> Example:
+            return jax.device_put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
+
+        self._test_chunks = place([self._chunked(test) for _, test, _ in distinct], P(None, *self.data_spec))
+        self._probe_sets = place([probe for _, _, probe in distinct], P(None))
 
     def _chunked(self, batch: Example) -> Example:
         """The batch as `(chunks, chunk, ...)`, padded by its last example so that every device gets as many."""
@@ -209,31 +282,34 @@ class Program:
         chunks = devices * math.ceil(size / (devices * EVALUATION_CHUNK))
         chunk = math.ceil(size / chunks)
 
-        def reshape(x: np.ndarray) -> Array:
+        def reshape(x: np.ndarray) -> np.ndarray:
             padded = np.concatenate([x, np.repeat(x[-1:], chunks * chunk - size, axis=0)])
-            whole = padded.reshape(chunks, chunk, *x.shape[1:])
-            return jax.device_put(whole, NamedSharding(self.mesh, self.data_spec))
+            return padded.reshape(chunks, chunk, *x.shape[1:])
 
         return jax.tree.map(reshape, batch)
 
     def evaluate(self, params: PyTree) -> dict[str, np.ndarray]:
-        size = len(self.test_set.mask)
-        metrics = jax.device_get(self._evaluate_chunks(params, self._test_chunks))
+        """Test metrics and loss of every example, each `(members, examples)`, from the members' parameters."""
+        size = len(self.tasks[0][1].mask)
+        metrics = jax.device_get(self._evaluate_chunks((params, self._which), self._test_chunks))
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
-    def _evaluate(self, params: PyTree, chunks: Example) -> dict[str, Array]:
-        def of_member(params: PyTree) -> dict[str, Array]:
-            def of_chunk(batch: Example) -> dict[str, Array]:
-                outputs = self._model(params)(batch.inputs, batch.mask)[0]
-                return {"loss": jax.vmap(self.task.loss)(outputs, batch), **jax.vmap(self.task.metrics)(outputs, batch)}
+    def _evaluate(self, member: tuple[PyTree, Array], sets: Example) -> dict[str, Array]:
+        params, number = member
 
-            return lax.map(of_chunk, chunks)
+        def of_chunk(batch: Example) -> dict[str, Array]:
+            outputs = self._model(params)(batch.inputs, batch.mask)[0]
+            return {"loss": jax.vmap(self.task.loss)(outputs, batch), **jax.vmap(self.task.metrics)(outputs, batch)}
 
-        return self._each(of_member)(params)
+        return lax.map(of_chunk, jax.tree.map(lambda x: x[number], sets))
 
-    def _gradient_flow(self, params: PyTree) -> dict[tuple[int, str], Array]:
-        batch = jax.tree.map(jnp.asarray, self.probe_set)
-        return probes.gradient_flow(self._model(params), self.task, batch)
+    def gradient_flow(self, params: PyTree) -> dict[tuple[int, str], np.ndarray]:
+        """`probes.gradient_flow`, each `(members, time)`, from the members' parameters."""
+        return jax.device_get(self._flow((params, self._which), self._probe_sets))
+
+    def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
+        params, number = member
+        return probes.gradient_flow(self._model(params), self.task, jax.tree.map(lambda x: x[number], sets))
 
 
 def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:
@@ -242,13 +318,28 @@ def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:
     return graphdef, others
 
 
-class _Shared:
-    """A config as far as its compiled program goes: two with the same program are equal."""
+def _folded(configs: Sequence[Config]) -> list[str]:
+    """Keys, but for the seed, in which configs differ.
 
-    def __init__(self, config: Config):
-        self.config = config
-        shared = identity(config) | {"seed": None, "remat_every": config.model.remat_every}
-        self.key = json.dumps(shared, sort_keys=True)
+    Raises:
+        ValueError: they differ in something that cannot be folded.
+    """
+    first, *others = [flatten(identity(config)) for config in configs]
+    differing = sorted({key for other in others for key in {*first, *other} if first.get(key) != other.get(key)})
+    if wrong := [key for key in differing if key not in foldable(configs[0])]:
+        raise ValueError(f"the members of a population cannot differ in {', '.join(wrong)}")
+    return [key for key in differing if key != "seed"]
+
+
+class _Shared:
+    """Configs as far as their compiled program goes: two lists with the same program are equal."""
+
+    def __init__(self, configs: Sequence[Config]):
+        self.configs = configs
+        folded = _folded(configs)
+        shared = identity(configs[0]) | {"remat_every": configs[0].model.remat_every}
+        values = {key: value for key, value in flatten(shared).items() if key not in (*folded, "seed")}
+        self.key = json.dumps([values, folded, [config.task for config in configs]], sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Shared) and self.key == other.key
@@ -258,10 +349,10 @@ class _Shared:
 
 
 @functools.lru_cache(maxsize=2)
-def _program(shared: _Shared, members: int, devices: tuple[jax.Device, ...]) -> Program:
-    return Program(shared.config, members, devices)
+def _program(shared: _Shared, devices: tuple[jax.Device, ...]) -> Program:
+    return Program(shared.configs, devices)
 
 
 def program(configs: Sequence[Config], devices: Sequence[jax.Device] | None = None) -> Program:
-    """The program of a population: compiled once for all runs that differ in their seed alone."""
-    return _program(_Shared(configs[0]), len(configs), tuple(devices or jax.local_devices()))
+    """The program of a population: compiled once for all runs that differ in foldable numbers alone."""
+    return _program(_Shared(configs), tuple(devices or jax.local_devices()))

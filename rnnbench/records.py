@@ -41,6 +41,8 @@ import yaml
 from rnnbench.errors import UserError
 
 FORMAT = "rnnbench"
+COMPLETE = ("finished", "diverged")
+"""Statuses of runs that are not trained any further."""
 VERSION = 1
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -353,12 +355,80 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def job_folders(path: str | Path) -> Iterator[Path]:
+    """Folders with a provenance file, at or below `path`; a job folder holds no other."""
+    try:
+        entries = list(os.scandir(path))
+    except NotADirectoryError as error:
+        raise UserError(f"{path} is a file; expected a folder that rnnbench wrote") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if any(entry.name == "provenance.json" for entry in entries):
+        yield Path(path)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            yield from job_folders(Path(entry.path))
+
+
 def read_runs(folder: str | Path) -> list[dict[str, Any]]:
     """The rows of a job folder's runs table, as `Records.set_runs` got them; empty where there are none yet.
 
     Needs no lock: it tells whether a job is done before anything is set up to train it.
     """
     return runs_table(Path(folder)).to_pylist()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is training this job just now."""
+    import fcntl
+
+    try:
+        with open(folder / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Notes which runs a sweep asks for, by run id, so that `planned_runs` knows of those not begun."""
+    folder = Path(output)
+    name = hashlib.sha256("\n".join(runs).encode()).hexdigest()[:12]
+    path = folder / f"sweep-{name}.json"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if folder.is_file():
+        raise UserError(f"{folder}: expected a folder, got a file; choose another output=")
+    with _reworded(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"format": FORMAT, "version": VERSION, "runs": runs}, indent=1) + "\n")
+        os.replace(temporary, path)
+
+
+def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """What sweeps have asked for at or below a folder: task, model and steps by run id."""
+    runs: dict[str, dict[str, Any]] = {}
+    paths: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        if "provenance.json" in files:
+            folders.clear()  # a job holds no plans
+        paths += [Path(parent, file) for file in files if re.fullmatch(r"sweep-[0-9a-f]{12}\.json", file)]
+    for path in sorted(paths):
+        try:
+            found = json.loads(path.read_text())
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise UserError(f"{path} is no plan of rnnbench's; move it away")
+        runs |= found["runs"]
+    return runs
+
+
+def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a job has these rows of the runs table because there is nothing left to train."""
+    return all(row["status"] in COMPLETE for row in rows) and (folder / "metrics.parquet").exists()
 
 
 def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:

@@ -5,8 +5,6 @@ not depend on how the runs were spread over jobs. A run that was recorded twice 
 say) is read once, from the job that got furthest.
 """
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rnnbench.errors import UserError
-from rnnbench.records import RUNS_SCHEMA, read_table, runs_table
+from rnnbench.records import RUNS_SCHEMA, job_folders, read_table, runs_table
 
 __all__ = ["load_gradient_flow", "load_metrics", "load_runs", "load_scores", "load_showcase"]
 
@@ -92,7 +90,7 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
     """The jobs under `path` that have runs, in the order of their paths; every run is in one of them."""
     if not path.exists():
         raise UserError(f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
-    folders = sorted(_job_folders(path))
+    folders = sorted(job_folders(path))
     tables = [runs_table(folder, columns) for folder in folders]  # threads would only contend for the interpreter
     furthest: dict[str, tuple[bool, int, int]] = {}  # by run: is it done, at which step, in which (first) job
     for index, table in enumerate(tables):
@@ -109,22 +107,6 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
         elif any(own):
             jobs.append(_Job(folder, table.filter(pa.array(own)), partly=True))
     return jobs
-
-
-def _job_folders(path: Path) -> Iterator[Path]:
-    """Folders with a provenance file, at or below `path`; a job folder holds no other."""
-    try:
-        entries = list(os.scandir(path))
-    except NotADirectoryError as error:
-        raise UserError(f"{path} is a file; expected a folder that rnnbench wrote") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if any(entry.name == "provenance.json" for entry in entries):
-        yield path
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield from _job_folders(Path(entry.path))
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:

@@ -1,5 +1,6 @@
 """The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it was left."""
 
+import collections
 import dataclasses
 import functools
 import os
@@ -11,56 +12,62 @@ import numpy as np
 
 from rnnbench import population
 from rnnbench.checkpoints import Checkpoints
-from rnnbench.config import Config, flatten, identity, instantiate, run_id
+from rnnbench.config import Config, flatten, identity, run_id
 from rnnbench.errors import DivergedError, UserError
 from rnnbench.evaluation import columns, summary_rows, train_rows
+from rnnbench.feeds import feeds
 from rnnbench.population import Program
 from rnnbench.progress import JobProgress, say
-from rnnbench.records import Records, job_folder, read_runs
+from rnnbench.records import Records, is_complete, job_folder, read_runs
 from rnnbench.training import RunState
 
 Row = dict[str, Any]
-COMPLETE = ("finished", "diverged")
 
 
-def train(config: Config, position: str | None = None) -> Row:
-    """Trains one run, or goes on with it, or finds it complete.
+def train(*configs: Config) -> list[Row]:
+    """Trains a population as one program, or goes on with it, or finds it complete.
 
     Args:
-        config: the run.
-        position: what to call its place in a sweep, such as "3/9".
+        configs: its runs; they differ in foldable numbers alone.
 
     Returns:
-        The run's row of the runs table.
+        The runs' rows of the runs table.
 
     Raises:
-        DivergedError: its loss or gradient became NaN or infinite; what was recorded stays.
+        DivergedError: the loss or gradient of some run became NaN or infinite; what was recorded stays, and the other
+            runs are trained to their end.
         UserError: the config or the output folder does not serve.
     """
-    (row,) = train_population([config], position)
-    if row["status"] == "diverged":
-        raise DivergedError(
-            f"run {row['run_id']} diverged: its loss or gradient was not finite at step {row['diverged_at']} of "
-            f"{config.train.steps}; what was recorded before is kept in {_folder([config])}. "
-            "A lower optimizer.learning_rate or train.clip_norm may help"
+    rows = _train(configs)
+    if diverged := [row for row in rows if row["status"] == "diverged"]:
+        steps, folder = configs[0].train.steps, _folder(configs)
+        which = (
+            f"run {diverged[0]['run_id']} diverged: its"
+            if len(rows) == 1
+            else (f"{len(diverged)} of {len(rows)} runs diverged, among them {diverged[0]['run_id']}: its")
         )
-    return row
+        raise DivergedError(
+            f"{which} loss or gradient was not finite at step {diverged[0]['diverged_at']} of {steps}; what was "
+            f"recorded before is kept in {folder}. A lower optimizer.learning_rate or train.clip_norm may help"
+        )
+    return rows
 
 
-def train_population(configs: Sequence[Config], position: str | None = None) -> list[Row]:
-    """Trains runs that differ in their seed alone as one program; their rows of the runs table."""
+def _train(configs: Sequence[Config]) -> list[Row]:
     config = configs[0]
     folder = _folder(configs)
-    label = " ".join(filter(None, [position, f"{config.task['name']} {config.model.name} seed {config.seed}"]))
+    of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
+    label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
     if not config.overwrite and (rows := _complete(folder)):
-        say(f"{label}  {rows[0]['status']} before: {folder} (overwrite=true trains it again)")
+        statuses = "/".join(sorted({row["status"] for row in rows}))
+        say(f"{label}  {statuses} before: {folder} (overwrite=true trains again)")
         return rows
     _use_devices(config.devices)
     if config.compilation_cache:
         population.use_compilation_cache()
     population.program(configs)  # first of all, so that a config that cannot be built leaves no folder
     resolved = dataclasses.asdict(config)
-    del resolved["overwrite"], resolved["compilation_cache"]
+    del resolved["overwrite"], resolved["compilation_cache"], resolved["population"]["place"]
     with Records(folder, resolved, overwrite=config.overwrite) as records:
         if rows := _complete(folder):  # by the process that held the folder until now
             return rows
@@ -75,8 +82,7 @@ def _folder(configs: Sequence[Config]) -> Any:
 def _complete(folder: Any) -> list[Row]:
     """The job's rows if every run of it is complete and recorded to the end, else none."""
     rows = read_runs(folder)
-    complete = all(row["status"] in COMPLETE for row in rows) and (folder / "metrics.parquet").exists()
-    return rows if complete else []
+    return rows if is_complete(folder, rows) else []
 
 
 def _use_devices(devices: int | None) -> None:
@@ -108,7 +114,7 @@ class _Job:
         self.steps = self.config.train.steps
         self.program: Program = population.program(configs)
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
-        self.loggers = [None if c.logger is None else instantiate(c.logger, "logger") for c in configs]
+        self.feeds = feeds(configs)
 
     def run(self) -> list[Row]:
         """Trains to the end; the runs' rows."""
@@ -124,15 +130,15 @@ class _Job:
         self.records.rewind(step if restored else None)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         self.rows = self._first_rows(rows_before if restored else [], step, states)
-        for config, row, logger in zip(self.configs, self.rows, self.loggers, strict=True):
-            if logger is not None:
-                name = f"{config.task['name']}-{config.model.name}-seed{config.seed}"
-                logger.start(row["run_id"], name, identity(config), self.records.folder, step)
+        for feed in self.feeds:
+            feed.start(self.records.folder, step)
 
+        if len(self.configs) > 1:
+            say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
         with JobProgress(self.label, self.steps, step) as progress:
             if restored is None:
                 self._record(0, states, {})
-            while step < self.steps and not self._all_diverged():
+            while step < self.steps and not self._at_an_end():
                 first = step + 1
                 step = min(step + self.config.train.eval_every, self.steps)
                 states, scalars = self.program.segment(states)
@@ -141,17 +147,17 @@ class _Job:
                 self.checkpoints.save(step, states)
                 progress.update(step, self._numbers(scalars))
             self._finish(step, states)
-            progress.close(self.rows[0]["step"], self.rows[0]["status"], self._numbers({}))
+            progress.close(max(row["step"] for row in self.rows), self._statuses(), self._numbers({}))
         return self.rows
 
     def _first_states(self) -> RunState:
-        return self.program.place([self.program.init(np.uint32(config.seed)) for config in self.configs])
+        return self.program.place([self.program.init(config) for config in self.configs])
 
     def _first_rows(self, before: list[Row], step: int, states: RunState) -> list[Row]:
         """Rows of the runs table, with what of an interrupted session still holds at `step`."""
-        task = self.program.task
         rows = []
         for i, (config, at) in enumerate(zip(self.configs, jax.device_get(states.diverged_at).tolist(), strict=True)):
+            task = self.program.tasks[i][0]
             earlier = before[i] if before else {}
             solved_at = earlier.get("solved_at")
             rows.append(
@@ -175,9 +181,9 @@ class _Job:
         """Evaluates, and records the segment that ended at `step`."""
         diverged_at = jax.device_get(states.diverged_at)
         tests = self.program.evaluate(states.params)
-        flow = jax.device_get(self.program.gradient_flow(states.params)) if self.config.probe.gradient_flow else {}
+        flow = self.program.gradient_flow(states.params) if self.config.probe.gradient_flow else {}
         tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
-        news: list[tuple[int, int, dict[str, list[Row]]]] = []
+        news: list[dict[str, list[Row]] | None] = [None] * len(self.rows)
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is not None:
                 continue
@@ -192,9 +198,8 @@ class _Job:
                 if metric == "loss":
                     finals["final.train.loss"] = value
             if row["diverged_at"] is None:
-                summary, scores = summary_rows(
-                    self.program.task, self.program.test_set, {name: values[i] for name, values in tests.items()}
-                )
+                task, test_set, _ = self.program.tasks[i]
+                summary, scores = summary_rows(task, test_set, {name: values[i] for name, values in tests.items()})
                 own["metrics"] += [
                     {"step": step, "split": "test", "metric": metric, "value": value}
                     for metric, value in summary.items()
@@ -206,25 +211,29 @@ class _Job:
                     for t, norm in enumerate(norms[i])
                 ]
                 finals |= {f"final.{metric}": value for metric, value in summary.items()}
-                if row["solved_at"] is None and self.program.task.solved(summary):
+                if row["solved_at"] is None and task.solved(summary):
                     row["solved_at"] = step
             row["step"] = done
             row |= dict(sorted(finals.items()))
             for name, rows in own.items():
                 tables[name] += [{"run_id": row["run_id"], **values} for values in rows]
-            news.append((i, done, own))
+            news[i] = own
         self.records.write(step, {name: columns(rows) for name, rows in tables.items() if rows})
         self.records.set_runs(self.rows)
-        for of_run in news:
-            self._log(*of_run)
+        for feed in self.feeds:
+            feed.write(step, news)
 
-    def _log(self, i: int, step: int, tables: dict[str, list[Row]]) -> None:
-        logger = self.loggers[i]
-        if logger is not None:
-            logger.write(step, {name: columns(rows) for name, rows in tables.items() if rows})
+    def _at_an_end(self) -> bool:
+        """Whether no run has anything left to learn."""
+        stop = self.config.train.stop_when_solved
+        return all(row["diverged_at"] is not None or (stop and row["solved_at"] is not None) for row in self.rows)
 
-    def _all_diverged(self) -> bool:
-        return all(row["diverged_at"] is not None for row in self.rows)
+    def _statuses(self) -> str:
+        """`finished`, or `30 finished, 2 diverged`."""
+        counts = collections.Counter(row["status"] for row in self.rows)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items(), reverse=True))
 
     def _finish(self, step: int, states: RunState) -> None:
         """The last checkpoint, what is shown to readers, and the statuses."""
@@ -232,16 +241,15 @@ class _Job:
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is None:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], jax.device_get(states.params))
-                shown = self.program.task.showcase(functools.partial(self.program.predict, params))
+                shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
                 showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
                 row["status"] = "finished"
         if showcase:
             self.records.write(step, {"showcase": columns(showcase)})
         self.checkpoints.save(step, states, force=True)
         self.records.finish(self.rows)
-        for row, logger in zip(self.rows, self.loggers, strict=True):
-            if logger is not None:
-                logger.finish(row["status"])
+        for feed in self.feeds:
+            feed.finish([row["status"] for row in self.rows])
 
     def _numbers(self, scalars: dict[str, np.ndarray]) -> dict[str, float]:
         """The few numbers that the progress shows: medians over the runs."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from rnnbench.annotations import as_yaml, fits, in_words
+from rnnbench.annotations import as_yaml, fits, in_words, is_foldable
 from rnnbench.errors import UserError
 from rnnbench.mistakes import did_you_mean, listed
 
@@ -99,6 +99,18 @@ def check_call(node: Mapping[str, Any], path: str, given: Collection[str] = ()) 
         for key in own:
             if keywords[key].default is inspect.Parameter.empty and key not in node:
                 raise UserError(f"{path}.{key}: missing; {name} needs it")
+
+
+def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
+    """Keys of a node that its `_target_` marks as foldable, where they hold numbers."""
+    parameters = _parameters(_locate(node.get("_target_"), f"{path}._target_")) or []
+    marked = {parameter.name for parameter in parameters if is_foldable(parameter.annotation)}
+    return {key for key, value in node.items() if key in marked and is_number(value)}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; to Python, true and false are, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_value(value: Any, hint: Any, path: str) -> None:

@@ -16,6 +16,9 @@ Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
 """Parameters and a batch to the model's outputs."""
 
 
+Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
+
+
 class RunState(NamedTuple):
     """Everything that a run needs to go on exactly where it is.
 
@@ -26,6 +29,7 @@ class RunState(NamedTuple):
         opt_state: the optimizer's state, its numbers (learning rate, ...) among it.
         diverged_at: number of the step whose loss or gradient was not finite, else -1. From there on the
             run stands still.
+        numbers: by key of the configuration, those in which the members of its population differ.
     """
 
     step: Int[Array, ""]
@@ -33,17 +37,19 @@ class RunState(NamedTuple):
     params: PyTree
     opt_state: PyTree
     diverged_at: Int[Array, ""]
+    numbers: Numbers
 
 
 def init_state(
     seed: int | np.integer | Integer[Array, ""],
     init_params: Callable[[PRNGKeyArray], PyTree],
     optimizer: optax.GradientTransformation,
+    numbers: Numbers,
 ) -> RunState:
-    """A run's state before its first step; parameters and data hang on the seed alone."""
+    """A run's state before its first step; the keys of its parameters and its data hang on the seed alone."""
     init_key, data_key = jax.random.split(jax.random.key(seed))
     params = init_params(init_key)
-    return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1))
+    return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers)
 
 
 def train_step(
@@ -53,7 +59,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     batch_size: int,
     steps: int,
-    clip_norm: float | None,
+    clip_norm: float | Float[Array, ""] | None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """One step: draw a batch, gradient, clip, update.
@@ -111,6 +117,7 @@ def train_step(
         params=params,
         opt_state=opt_state,
         diverged_at=jnp.where(active & ~finite, state.step + 1, state.diverged_at),
+        numbers=state.numbers,
     )
     return new, {name: jnp.where(active, value, jnp.nan) for name, value in scalars.items()}
 

@@ -26,6 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Several devices, as on a machine with several cores or accelerators.
 jax.config.update("jax_num_cpu_devices", 4)
+jax.devices()  # from now on nothing changes their number
 
 
 TINY = [

@@ -129,7 +129,7 @@ def test_a_run_that_diverges_in_a_sweep_stops_no_other(run: Run, capsys: pytest.
     code, said = run(*sweep)
     assert code == 3
     _, _, summary = said.partition("rnnbench: error: ")
-    assert summary.startswith("1 of 2 runs failed:\n  optimizer.learning_rate=1e+30: run ")
+    assert "1 of 2 runs diverged, among them" in summary
     assert sorted(rnnbench.load_runs("results").status) == ["diverged", "finished"]
     assert run(*sweep)[0] == 3, "it is not forgotten the second time"
     capsys.readouterr()

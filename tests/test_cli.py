@@ -22,14 +22,23 @@ class Training:
     """Stands in for `rnnbench.runner`: keeps what it is asked to train, and fails where told to."""
 
     def __init__(self) -> None:
-        self.configs: list[Config] = []
-        self.positions: list[str | None] = []
+        self.populations: list[tuple[Config, ...]] = []
         self.fail: Callable[[Config], None] = lambda config: None
 
-    def train(self, config: Config, position: str | None = None) -> None:
-        self.configs.append(config)
-        self.positions.append(position)
-        self.fail(config)
+    @property
+    def configs(self) -> list[Config]:
+        """All runs, one after the other."""
+        return [config for population in self.populations for config in population]
+
+    @property
+    def places(self) -> list[str | None]:
+        """Which job of how many each population was."""
+        return [population[0].population.place for population in self.populations]
+
+    def train(self, *configs: Config) -> None:
+        self.populations.append(configs)
+        for config in configs:
+            self.fail(config)
 
 
 @pytest.fixture
@@ -53,7 +62,7 @@ def test_one_run(training: Training, tmp_path: Path) -> None:
     [config] = training.configs
     assert (config.model.name, config.task["length"], config.seed) == ("gru", 50, 1)
     assert config.optimizer["learning_rate"] == 3e-3
-    assert training.positions == [None]
+    assert training.places == [None]
     assert list(tmp_path.iterdir()) == [], "files beside the records"
 
 
@@ -61,8 +70,9 @@ def test_a_sweep_trains_every_combination_in_order(training: Training, capsys: p
     assert cli.main(["-m", "model=rnn,lstm,gru", "seed=0,1,2"]) == 0
     expected = [(model, seed) for model in ("rnn", "lstm", "gru") for seed in range(3)]
     assert [(config.model.name, config.seed) for config in training.configs] == expected
-    assert training.positions == [f"{i}/9" for i in range(1, 10)]
-    assert "a sweep of 9 runs" in capsys.readouterr().err
+    assert [len(population) for population in training.populations] == [3, 3, 3]
+    assert training.places == ["1/3", "2/3", "3/3"]
+    assert "a sweep of 9 runs; 9 to train in 3 jobs" in capsys.readouterr().err
 
 
 def test_a_study_is_one_command(training: Training, tmp_path: Path) -> None:
@@ -85,13 +95,13 @@ def test_one_failing_job_does_not_stop_the_others(training: Training, capsys: py
             raise DivergedError(f"{config.model.name} diverged at step 7")
 
     training.fail = fail
-    assert cli.main(["-m", "model=rnn,gru", "seed=0,1,2", "task.length=20"]) == 3
+    assert cli.main(["-m", "model=rnn,gru", "seed=0,1,2", "task.length=20", "population.max_size=1"]) == 3
     assert len(training.configs) == 6
     summary = capsys.readouterr().err.partition("rnnbench: error: ")[2].splitlines()
     assert summary == [
-        "2 of 6 runs failed:",
-        "  model=rnn seed=1: rnn diverged at step 7",
-        "  model=gru seed=1: gru diverged at step 7",
+        "2 of 6 jobs failed:",
+        "  model=rnn seed=1 task.length=20: rnn diverged at step 7",
+        "  model=gru seed=1 task.length=20: gru diverged at step 7",
     ]
 
 
@@ -110,7 +120,7 @@ def test_the_exit_code_of_a_sweep_is_that_of_its_worst_job(
         raise errors[config.seed]
 
     training.fail = fail
-    assert cli.main(["-m", "seed=0,1"]) == code
+    assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == code
 
 
 @pytest.mark.parametrize(
@@ -154,7 +164,7 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         raise KeyboardInterrupt
 
     training.fail = fail
-    assert cli.main(["-m", "seed=0,1"]) == 130
+    assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == 130
     assert len(training.configs) == 1
     assert "the same command goes on from there" in capsys.readouterr().err
 
@@ -185,7 +195,10 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         (["--config-dir", "nowhere"], "--config-dir: there is no folder nowhere"),
         (["--config-name", "nothing"], "cannot find the configuration 'nothing' (--config-name)"),
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere: the folder is not available"),
-        (["shwo", "results"], "unknown command 'shwo'; the commands are show, and without one, key=value trains"),
+        (
+            ["shwo", "results"],
+            "unknown command 'shwo'; the commands are show, status, compare, and without one, key=value trains",
+        ),
         (["shwo", "results"], "Did you mean show?"),
     ],
 )
@@ -216,7 +229,7 @@ def test_an_output_folder_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert cli.main(["-m", "seed=0,1", "output=file/results"]) == 2
-    assert "rnnbench: error: file/results: Not a directory" in capsys.readouterr().err
+    assert "rnnbench: error: cannot write file/results/sweep-" in capsys.readouterr().err
     assert cli.main(["-m", "seed=0,1", "output=file"]) == 2
     assert "rnnbench: error: file: expected a folder, got a file" in capsys.readouterr().err
 

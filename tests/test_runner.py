@@ -40,7 +40,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_records_itself(compose: Compose, output: str) -> None:
     config = compose(f"output={output}", "train.steps=10", "train.log_every=2", "seed=7")
-    row = runner.train(config)
+    [row] = runner.train(config)
     runs = rnnbench.load_runs(output)
     [run] = runs.to_dict("records")
     assert run["run_id"] == run_id(config) == row["run_id"]
@@ -131,7 +131,7 @@ def test_divergence_keeps_what_was_recorded(compose: Compose, output: str) -> No
 
 def test_members_of_a_population_are_runs_like_others(compose: Compose, output: str) -> None:
     configs = [compose(f"output={output}", f"seed={seed}") for seed in range(3)]
-    rows = runner.train_population(configs)
+    rows = runner.train(*configs)
     runs = rnnbench.load_runs(output)
     assert set(runs.run_id) == {row["run_id"] for row in rows}
     assert sorted(runs.seed) == [0, 1, 2]
@@ -142,7 +142,7 @@ def test_solved_at_is_the_first_evaluation_that_is(
     compose: Compose, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rnnbench.tasks.Adding.solved", lambda self, summary: True)
-    assert runner.train(compose(f"output={output}"))["solved_at"] == 0
+    assert runner.train(compose(f"output={output}"))[0]["solved_at"] == 0
 
 
 def test_the_number_of_devices_is_fixed_within_a_process(compose: Compose, output: str) -> None:
@@ -163,8 +163,9 @@ def restore(folder: Path, shared: Program) -> tuple[int, RunState]:
 
 
 def test_a_broken_checkpoint_falls_back_to_the_one_before(compose: Compose, tmp_path: Path) -> None:
-    shared = program([compose()])
-    states = shared.place([shared.init(np.uint32(0))])
+    config = compose()
+    shared = program([config])
+    states = shared.place([shared.init(config)])
     checkpoints = Checkpoints(tmp_path / "checkpoints", seconds=0.0)
     checkpoints.save(4, states)
     moved, _ = shared.segment(states)
@@ -178,15 +179,16 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(compose: Compose, tmp_
     jax.tree.map(
         lambda a, b: np.testing.assert_array_equal(a[0], b),
         restored.params,
-        shared.init(np.uint32(0)).params,
+        shared.init(config).params,
     )
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of orbax's reading threads
 def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) -> None:
-    shared, other = program([compose()]), program([compose("model.hidden_size=5")])
+    config = compose("model.hidden_size=5")
+    shared, other = program([compose()]), program([config])
     checkpoints = Checkpoints(tmp_path / "checkpoints", seconds=0.0)
-    checkpoints.save(4, other.place([other.init(np.uint32(0))]))
+    checkpoints.save(4, other.place([other.init(config)]))
     checkpoints.close()
     with pytest.raises(UserError, match=r"no checkpoint in .* can be read .*step 4.*overwrite=true"):
         restore(tmp_path, shared)

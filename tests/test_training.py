@@ -18,7 +18,7 @@ Compose = Callable[..., Config]
 def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
     """Losses, gradient norms and parameters of a run, with optax and no scan."""
     shared = program([config], jax.local_devices()[:1])
-    task, state = shared.task, shared.init(np.uint32(config.seed))
+    task, state = shared.task, shared.init(config)
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.optimizer["learning_rate"])
     )
@@ -45,7 +45,7 @@ def test_a_segment_is_optax_step_by_step(compose: Compose) -> None:
     config = compose("train.clip_norm=3.6", "train.steps=6", "train.eval_every=6")
     expected, params = by_hand(config, 6)
     shared = program([config])
-    states, scalars = shared.segment(shared.place([shared.init(np.uint32(config.seed))]))
+    states, scalars = shared.segment(shared.place([shared.init(config)]))
     np.testing.assert_allclose(scalars["loss"][0], [row["loss"] for row in expected], rtol=2e-5)
     norms = np.array([row["grad_norm"] for row in expected])
     np.testing.assert_allclose(scalars["grad_norm"][0], norms, rtol=2e-5)
@@ -55,8 +55,9 @@ def test_a_segment_is_optax_step_by_step(compose: Compose) -> None:
 
 
 def test_group_norms_add_up_to_the_global_norm(compose: Compose) -> None:
-    shared = program([compose()])
-    _, scalars = shared.segment(shared.place([shared.init(np.uint32(0))]))
+    config = compose()
+    shared = program([config])
+    _, scalars = shared.segment(shared.place([shared.init(config)]))
     groups = {name: value for name, value in scalars.items() if name.startswith("grad_norm.")}
     expected = {"layers.0.kernel", "layers.0.recurrent_kernel", "layers.0.bias", "readout.kernel", "readout.bias"}
     assert set(groups) == {f"grad_norm.{name}" for name in expected}
@@ -65,8 +66,9 @@ def test_group_norms_add_up_to_the_global_norm(compose: Compose) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_optimizers_are_optax_own_and_their_numbers_are_state(compose: Compose, optimizer: str) -> None:
-    shared = program([compose(f"optimizer={optimizer}", "optimizer.learning_rate=0.25")])
-    state = shared.init(np.uint32(0))
+    config = compose(f"optimizer={optimizer}", "optimizer.learning_rate=0.25")
+    shared = program([config])
+    state = shared.init(config)
     hyperparams = optax.tree.get(state.opt_state, "learning_rate")
     assert float(hyperparams) == 0.25
     states, scalars = shared.segment(shared.place([state]))
@@ -77,7 +79,7 @@ def test_optimizers_are_optax_own_and_their_numbers_are_state(compose: Compose, 
 def test_a_run_that_diverges_stands_still(compose: Compose) -> None:
     config = compose("optimizer=sgd", "optimizer.learning_rate=1e30", "train.clip_norm=null")
     shared = program([config])
-    states, scalars = shared.segment(shared.place([shared.init(np.uint32(0))]))
+    states, scalars = shared.segment(shared.place([shared.init(config)]))
     at = int(states.diverged_at[0])
     assert 1 < at <= 4
     assert int(states.step[0]) == at - 1, "the step that was not finite is not taken"
@@ -89,7 +91,7 @@ def test_a_run_that_diverges_stands_still(compose: Compose) -> None:
 def test_steps_beyond_the_end_are_not_taken(compose: Compose) -> None:
     config = compose("train.steps=6", "train.eval_every=4")
     shared = program([config])
-    states = shared.place([shared.init(np.uint32(0))])
+    states = shared.place([shared.init(config)])
     for expected in (4, 6):
         states, scalars = shared.segment(states)
         assert int(states.step[0]) == expected

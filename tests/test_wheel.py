@@ -43,7 +43,7 @@ def test_a_wheel_holds_the_package_and_its_configuration_alone(wheel: Path) -> N
     yaml = {str(path.relative_to(ROOT)) for path in [*ROOT.glob("conf/**/*.yaml"), *ROOT.glob("experiments/*/*.yaml")]}
     assert {f"rnnbench/{name}" for name in yaml} <= set(names)
     assert "rnnbench/cli.py" in names
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"rnnbench"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"rnnbench", "hydra_plugins"}
 
 
 def test_its_configuration_is_its_own(site: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
     """The compiled segment that `rnnbench` trains with, evaluation left out, on `devices` CPU devices."""
     import hydra
     import jax
-    import numpy as np
 
     jax.config.update("jax_num_cpu_devices", options.get("devices", os.cpu_count()))
     from rnnbench import population
@@ -40,7 +39,7 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
         seeds = range(options.get("members", 1))
         configs = [parse(hydra.compose("config", overrides=[*overrides, f"seed={seed}"])) for seed in seeds]
     program = population.program(configs)
-    states = program.place([program.init(np.uint32(config.seed)) for config in configs])
+    states = program.place([program.init(config) for config in configs])
 
     def run(steps: int) -> None:
         nonlocal states

@@ -1,10 +1,11 @@
 """The gated recurrent unit."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from jaxtyping import Array, Float
 
+from rnnbench.annotations import FOLDABLE
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates, Initializer
 from rnnbench.cells.initializers import constant
@@ -29,7 +30,7 @@ class GRU(GatedCell):
         hidden_features: int,
         *,
         reset: Literal["after", "before"] = "after",
-        update_bias: float = 0.0,
+        update_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 0.0,
         bias_init: Mapping[str, Initializer] | None = None,
         **options: Any,
     ):

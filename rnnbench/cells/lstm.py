@@ -1,12 +1,13 @@
 """Long short-term memory."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from rnnbench.annotations import FOLDABLE
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import Deferred, Drive, Gate, GatedCell, Gates, Initializer, zeros
 from rnnbench.cells.initializers import constant
@@ -35,7 +36,7 @@ class LSTM(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        forget_bias: float = 1.0,
+        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
         peepholes: bool = False,
         bias_init: Mapping[str, Initializer] | None = None,
         **options: Any,

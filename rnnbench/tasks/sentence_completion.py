@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
+from rnnbench.annotations import FOLDABLE
 from rnnbench.tasks.base import TEST_SEED, Example, Task, cross_entropy
 from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
 
@@ -78,9 +79,11 @@ class SentenceCompletion(Task):
         max_distance: the longest distance; the shortest is 2.
         distances: how training draws them: "log", first a bin (1-2, 3-4, 5-8, ...), then a distance in it, or
             "uniform". The test draws from every bin equally often.
+        distance: if given, training draws this distance alone, whatever `distances` says; the test stays as it is.
 
     Raises:
-        ValueError: a kind or a way to draw distances that does not exist, or a `max_distance` below 2.
+        ValueError: a kind or a way to draw distances that does not exist, a `max_distance` below 2, or a `distance`
+            that is not between 2 and it.
     """
 
     score: ClassVar[str] = "accuracy"
@@ -95,6 +98,7 @@ class SentenceCompletion(Task):
         kinds: Sequence[str] = ("tense", "number", "gender"),
         max_distance: int = 64,
         distances: Literal["log", "uniform"] = "log",
+        distance: Annotated[int | Int[Array, ""] | None, FOLDABLE] = None,
     ) -> None:
         if not kinds or not set(kinds) <= set(KINDS):
             raise ValueError(f"kinds: expected one or more of {', '.join(KINDS)}, got {', '.join(kinds) or 'none'}")
@@ -102,7 +106,10 @@ class SentenceCompletion(Task):
             raise ValueError(f"max_distance: expected at least {SHORTEST_DISTANCE}, got {max_distance}")
         if distances not in ("log", "uniform"):
             raise ValueError(f"distances: expected 'log' or 'uniform', got {distances!r}")
+        if isinstance(distance, int) and not SHORTEST_DISTANCE <= distance <= max_distance:
+            raise ValueError(f"distance: expected {SHORTEST_DISTANCE} to {max_distance} (max_distance), got {distance}")
         self.kinds = tuple(dict.fromkeys(kinds))
+        self.distance = distance
         self.max_distance = max_distance
         self.distances = distances
         # Bin number i holds the distances from bin_ends[i] + 1 to bin_ends[i + 1].
@@ -130,7 +137,9 @@ class SentenceCompletion(Task):
 
     def example(self, key: PRNGKeyArray) -> Example:
         bits = self._bits(key)
-        if self.distances == "log":
+        if self.distance is not None:
+            distance = jnp.int32(self.distance)
+        elif self.distances == "log":
             distance = self._distance(bits[0], _number(bits[1], jnp.int32(len(self.bin_ends) - 1)))
         else:
             distance = SHORTEST_DISTANCE + _number(bits[0], jnp.int32(self.max_distance + 1 - SHORTEST_DISTANCE))

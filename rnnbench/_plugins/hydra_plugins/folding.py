@@ -1,0 +1,72 @@
+"""Hydra's hook for `rnnbench.sweep`: Hydra looks for sweepers in this namespace package alone.
+
+It is imported at every start, so it imports little.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+
+@dataclasses.dataclass
+class FoldingSweeperConf:
+    """`hydra.sweeper`: `params` are axes of a study, which the command line overrides."""
+
+    _target_: str = "hydra_plugins.folding.FoldingSweeper"
+    params: dict[str, str] | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="folding", node=FoldingSweeperConf, provider="rnnbench")
+
+
+class FoldingSweeper(Sweeper):
+    """Sweeps every combination, those that differ in foldable numbers alone as one job."""
+
+    context: HydraContext
+    config: DictConfig
+    launcher: Launcher
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra calls this before `sweep`."""
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Plans the jobs, and launches them."""
+        from rnnbench import sweep
+
+        loader = self.context.config_loader
+        given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(given)
+
+        def compose(job: list[str]) -> DictConfig:
+            cfg = loader.load_sweep_config(self.config, job)
+            HydraConfig.instance().set_config(cfg)  # what interpolations of ${hydra:...} look at
+            with read_write(cfg), open_dict(cfg):
+                del cfg["hydra"]
+            return cfg
+
+        planned = sweep.plan(overrides, compose)
+        HydraConfig.instance().set_config(self.config)
+        sweep.announce(planned)
+        if not planned.jobs:
+            return []
+        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+        results = self.launcher.launch(planned.jobs, initial_job_idx=0)
+        for result in results:
+            _ = result.return_value  # raises where a job failed
+        return [results]
