@@ -162,7 +162,7 @@ def _job(point: dict[str, str], folded: Sequence[str], members: Sequence[dict[st
 
 
 class _Records(NamedTuple):
-    """What is known of the runs in a folder: the statuses of those that are complete, and the runs of each job that is not."""
+    """What is known of the runs in a folder: statuses of those that are complete, the runs of each job that is not."""
 
     complete: dict[str, str]
     interrupted: list[list[str]]
