@@ -239,7 +239,11 @@ def start(rounds: int) -> dict[str, Any]:
             output = Path(folder, f"run{number}")
             begin = time.perf_counter()
             process = subprocess.Popen([*command, f"output={output}"], env=env, stderr=subprocess.DEVNULL)
-            while not list(output.glob("*/metrics/*1.parquet")) and process.poll() is None:
+            while not list(output.glob("*/metrics/*1.parquet")):
+                if process.poll() is not None:
+                    raise SystemExit(
+                        f"{' '.join(command)} ended with exit code {process.returncode} before its first step"
+                    )
                 time.sleep(0.01)
             seconds = time.perf_counter() - begin
             process.kill()
