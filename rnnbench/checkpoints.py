@@ -14,6 +14,7 @@ from types import FrameType
 
 from orbax.checkpoint import v1 as ocp
 
+from rnnbench import distributed
 from rnnbench.errors import UserError
 from rnnbench.training import RunState
 
@@ -51,7 +52,7 @@ class Checkpoints:
 
     def save(self, step: int, states: RunState, *, force: bool = False) -> None:
         """Saves the states, unless the last save was too recent; `force` saves them in any case."""
-        if force or time.monotonic() - self._last >= self._seconds:
+        if force or distributed.lead(lambda: time.monotonic() - self._last >= self._seconds):
             with _reworded(self._folder), _interrupts_put_off():
                 self._checkpointer.save(step, states, force=True, overwrite=True)
             self._last = time.monotonic()

@@ -12,7 +12,6 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -23,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rnnbench.config import parse_members
-from rnnbench.errors import UserError
+from rnnbench.errors import BusyError, Failure, UserError
 from rnnbench.mistakes import GROUPS, TRACEBACK, describe, describe_stumble, did_you_mean
 
 COMMANDS = ("show", "status", "compare")
@@ -133,13 +132,13 @@ def _train(argv: list[str]) -> int:
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
     if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
-    jobs = _Jobs(show_tracebacks=_wants_traceback())
+    job = _Job(show_tracebacks=_wants_traceback())
     for study, path in _studies().items():
         ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
     if flags.help:
         print(_help(flags.overrides, flags.config_dir))
         return 0
-    application = hydra.main(version_base="1.3", config_path=str(_shipped("conf")), config_name="config")(jobs)
+    application = hydra.main(version_base="1.3", config_path=str(_shipped("conf")), config_name="config")(job)
     with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *argv]):
         # A folder on Hydra's search path that does not exist is a mistake, not a hint.
         warnings.filterwarnings("error", message="provider=hydra.searchpath")
@@ -150,7 +149,9 @@ def _train(argv: list[str]) -> int:
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
             # Jobs keep their errors: what arrives here is Hydra stumbling over a command line or a file.
             raise UserError(describe_stumble(error, flags.overrides)) from error
-    return jobs.report()
+    if job.error is not None:
+        raise job.error
+    return 0
 
 
 def _help(overrides: list[str], config_dir: str | None) -> str:
@@ -209,45 +210,30 @@ def _arguments(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-class _Jobs:
-    """Trains the jobs of one command, and keeps the errors of those that failed so that the others go on."""
+class _Job:
+    """Trains the job that Hydra hands over, in this process or in one of a launcher's."""
 
     def __init__(self, show_tracebacks: bool) -> None:
         self.show_tracebacks = show_tracebacks
-        self.process = os.getpid()
-        self.sweeping = False
-        self.total = ""
-        self.failures: list[tuple[str, Exception]] = []
+        self.error: Exception | None = None
 
-    def __call__(self, cfg: DictConfig) -> Any:
+    def __call__(self, cfg: DictConfig) -> Failure | None:
         job = HydraConfig.get()
-        self.sweeping = job.mode == RunMode.MULTIRUN
         try:
             configs = parse_members(cfg)
             from rnnbench import runner
 
             runner.train(*configs)
         except Exception as error:
-            if os.getpid() != self.process:
-                # In a launcher's own process: Hydra carries the error back.
-                raise
-            self.total = (cfg.population.place or "").rpartition("/")[2]
+            if job.mode != RunMode.MULTIRUN:
+                self.error = error
+                return None
+            if self.show_tracebacks:
+                traceback.print_exception(error)
             own = ("population.max_size=", "population.place=")
             name = " ".join(override for override in job.overrides.task if not override.startswith(own))
-            self.failures.append((name, error))
-            if self.sweeping:
-                if self.show_tracebacks:
-                    traceback.print_exception(error)
-                print(f"rnnbench: failed: {name}: {describe(error)[0]}", file=sys.stderr)
-            return None
-
-    def report(self) -> int:
-        """Names the failed jobs; returns the exit code."""
-        if not self.failures:
-            return 0
-        if not self.sweeping:
-            raise self.failures[0][1]
-        codes = {describe(error)[1] for _, error in self.failures}
-        lines = [f"  {name}: {describe(error)[0]}" for name, error in self.failures]
-        print("\n".join([f"rnnbench: error: {len(lines)} of {self.total} jobs failed:", *lines]), file=sys.stderr)
-        return next(code for code in (1, 3, 2) if code in codes)
+            held = error.folder if isinstance(error, BusyError) else None
+            failure = Failure(name, *describe(error), held)
+            print(f"rnnbench: {'left for now' if held else 'failed'}: {name}: {failure.message}", file=sys.stderr)
+            return failure
+        return None

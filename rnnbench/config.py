@@ -74,6 +74,21 @@ class PopulationConfig:
 
 
 @dataclasses.dataclass
+class DistributedConfig:
+    """How one job runs in several processes, each started by the same command: none of it where Slurm starts them.
+
+    Attributes:
+        coordinator: `host:port` of the first process, by which they meet.
+        processes: how many there are.
+        process: which of them this is, from 0 on.
+    """
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+
+@dataclasses.dataclass
 class Config:
     """Everything about a run. `task`, `optimizer` and `logger` are keyword arguments of their `_target_`.
 
@@ -90,6 +105,7 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     population: PopulationConfig = dataclasses.field(default_factory=PopulationConfig)
+    distributed: DistributedConfig = dataclasses.field(default_factory=DistributedConfig)
     logger: dict[str, Any] | None = None
     seed: int = dataclasses.field(default=0, metadata={FOLDABLE: True})
     output: str = "results"
@@ -120,6 +136,8 @@ LEAST = {
     "train.checkpoint_seconds": 0,
     "probe.size": 1,
     "population.max_size": 1,
+    "distributed.processes": 1,
+    "distributed.process": 0,
     "seed": 0,
     "devices": 1,
 }
@@ -220,6 +238,15 @@ def _check_ranges(config: Config) -> None:
     precision = config.train.matmul_precision
     if precision is not None and precision not in MATMUL_PRECISIONS:
         raise UserError(f"train.matmul_precision: expected {', '.join(MATMUL_PRECISIONS)} or null, got {precision!r}")
+    given = {name for name, value in dataclasses.asdict(config.distributed).items() if value is not None}
+    if given and len(given) < 3:
+        missing = sorted({"coordinator", "processes", "process"} - given)
+        raise UserError(f"distributed: expected all of coordinator, processes and process; {missing[0]} is missing")
+    if given and config.distributed.process >= config.distributed.processes:  # type: ignore[operator]
+        raise UserError(
+            f"distributed.process: expected less than distributed.processes, {config.distributed.processes}, "
+            f"got {config.distributed.process}"
+        )
     if config.seed >= 2**32:
         raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
     if not config.output:

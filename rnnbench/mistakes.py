@@ -27,6 +27,7 @@ GROUPS = {
     "task": "what it learns",
     "optimizer": "optax's own",
     "logger": "where else the records go",
+    "launcher": "where the jobs of a sweep run",
     "experiment": "a study's settings, by +experiment=NAME",
 }
 """Groups of the configuration, and what an option of theirs is."""

@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from rnnbench import probes
+from rnnbench import distributed, probes
 from rnnbench.config import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config, flatten, foldable, identity, instantiate, partial
 from rnnbench.errors import UserError
 from rnnbench.model import Model
@@ -184,7 +184,7 @@ class Program:
     def place(self, states: Sequence[RunState]) -> RunState:
         """One state for all members, each leaf with a leading axis, from the members' states."""
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        return jax.device_put(stacked, self.sharding)
+        return distributed.put(stacked, self.sharding)
 
     @property
     def abstract_states(self) -> RunState:
@@ -268,10 +268,10 @@ class Program:
         distinct = list({id(one[0]): one for one in self.tasks}.values())
         numbers = {id(task): number for number, (task, _, _) in enumerate(distinct)}
         which = np.array([numbers[id(task)] for task, _, _ in self.tasks], np.int32)
-        self._which = jax.device_put(which, self.sharding)
+        self._which = distributed.put(which, self.sharding)
 
         def place(sets: list[Example], spec: P) -> Example:
-            return jax.device_put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
+            return distributed.put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
 
         self._test_chunks = place([self._chunked(test) for _, test, _ in distinct], P(None, *self.data_spec))
         self._probe_sets = place([probe for _, _, probe in distinct], P(None))
@@ -291,7 +291,7 @@ class Program:
     def evaluate(self, params: PyTree) -> dict[str, np.ndarray]:
         """Test metrics and loss of every example, each `(members, examples)`, from the members' parameters."""
         size = len(self.tasks[0][1].mask)
-        metrics = jax.device_get(self._evaluate_chunks((params, self._which), self._test_chunks))
+        metrics = distributed.fetch(self._evaluate_chunks((params, self._which), self._test_chunks))
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
     def _evaluate(self, member: tuple[PyTree, Array], sets: Example) -> dict[str, Array]:
@@ -305,7 +305,7 @@ class Program:
 
     def gradient_flow(self, params: PyTree) -> dict[tuple[int, str], np.ndarray]:
         """`probes.gradient_flow`, each `(members, time)`, from the members' parameters."""
-        return jax.device_get(self._flow((params, self._which), self._probe_sets))
+        return distributed.fetch(self._flow((params, self._which), self._probe_sets))
 
     def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
         params, number = member
@@ -355,4 +355,4 @@ def _program(shared: _Shared, devices: tuple[jax.Device, ...]) -> Program:
 
 def program(configs: Sequence[Config], devices: Sequence[jax.Device] | None = None) -> Program:
     """The program of a population: compiled once for all runs that differ in foldable numbers alone."""
-    return _program(_Shared(configs), tuple(devices or jax.local_devices()))
+    return _program(_Shared(configs), tuple(devices or jax.devices()))

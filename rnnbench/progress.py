@@ -14,15 +14,16 @@ SECONDS_BETWEEN_LINES = 30.0
 class JobProgress:
     """Progress of one job; a context manager."""
 
-    def __init__(self, label: str, steps: int, done: int):
+    def __init__(self, label: str, steps: int, done: int, silent: bool = False):
         """Begins to show.
 
         Args:
             label: names the job.
             steps: steps of the whole job.
             done: steps that were done before.
+            silent: whether nothing is shown: another process shows it.
         """
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = Console(file=sys.stderr, highlight=False, quiet=silent)
         # Jobs that share a terminal would draw their bars over one another.
         self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
         self._label, self._steps, self._first = label, steps, done
@@ -35,7 +36,7 @@ class JobProgress:
             TextColumn("{task.fields[numbers]}", markup=False),
             console=self._console,
             transient=True,
-            disable=not self._live,
+            disable=silent or not self._live,
         )
         self._task = self._bar.add_task(label, total=steps, completed=done, numbers="compiling ...")
 

@@ -38,7 +38,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from rnnbench.errors import UserError
+from rnnbench.errors import BusyError, UserError
 
 FORMAT = "rnnbench"
 COMPLETE = ("finished", "diverged")
@@ -127,7 +127,7 @@ class Records:
     """The owner of one job folder, and the only one who writes there.
 
     It holds the folder's lock from construction until `close` (or the end of the `with` block); a second
-    owner gets a `UserError` that names the holder. Use::
+    owner gets a `BusyError` that names the holder. Use::
 
         folder = job_folder(config.output, task_name, model_name, run_ids)
         rows = read_runs(folder)                # needs no lock: if all are finished there is nothing to train
@@ -158,7 +158,8 @@ class Records:
             overwrite: drop everything that was recorded in it before (checkpoints too).
 
         Raises:
-            UserError: another process holds it, it cannot be written, or it holds something else.
+            BusyError: another process holds it.
+            UserError: it cannot be written, or it holds something else.
         """
         self.folder = Path(folder)
         self._session: dict[str, Any] | None = None
@@ -260,14 +261,19 @@ class Records:
         import fcntl  # Unix only, as training is; reading records works anywhere
 
         self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115  (held until close)
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        for patience in (0.05, 0.2, 0.0):
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(patience)  # `is_held` may have looked at it, for a moment
+        else:
             self._lock_file.seek(0)
             holder = self._lock_file.read().strip() or "another process"
-            raise UserError(
-                f"{self.folder} is being trained by {holder}; wait for it, stop it, or choose another output="
-            ) from None
+            raise BusyError(
+                f"{self.folder} is being trained by {holder}; wait for it, stop it, or choose another output=",
+                str(self.folder),
+            )
         self._lock_file.truncate(0)
         self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._lock_file.flush()
@@ -326,6 +332,34 @@ class Records:
                 os.fsync(folder)  # the new name, too, outlives a power cut
             finally:
                 os.close(folder)
+
+
+class Unrecorded:
+    """Stands in for `Records` in the processes of a job that only compute: the first one writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> "Unrecorded":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def start_session(self, from_step: int, **about: Any) -> None:
+        """Nothing."""
+
+    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing."""
+
+    def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing."""
+
+    def rewind(self, step: int | None) -> None:
+        """Nothing."""
+
+    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing."""
 
 
 def read_provenance(folder: Path) -> dict[str, Any] | None:

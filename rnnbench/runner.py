@@ -5,12 +5,13 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from rnnbench import population
+from rnnbench import distributed, population
 from rnnbench.checkpoints import Checkpoints
 from rnnbench.config import Config, flatten, identity, run_id
 from rnnbench.errors import DivergedError, UserError
@@ -18,7 +19,7 @@ from rnnbench.evaluation import columns, summary_rows, train_rows
 from rnnbench.feeds import feeds
 from rnnbench.population import Program
 from rnnbench.progress import JobProgress, say
-from rnnbench.records import Records, is_complete, job_folder, read_runs
+from rnnbench.records import Records, Unrecorded, is_complete, job_folder, read_runs
 from rnnbench.training import RunState
 
 Row = dict[str, Any]
@@ -58,28 +59,37 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     folder = _folder(configs)
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
     label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
-    if not config.overwrite and (rows := _complete(folder)):
-        statuses = "/".join(sorted({row["status"] for row in rows}))
-        say(f"{label}  {statuses} before: {folder} (overwrite=true trains again)")
-        return rows
     _use_devices(config.devices)
+    distributed.connect(config.distributed)
+    if not config.overwrite and (rows := distributed.lead(lambda: _complete(folder))):
+        statuses = "/".join(sorted({row["status"] for row in rows}))
+        if distributed.is_leader():
+            say(f"{label}  {statuses} before: {folder} (overwrite=true trains again)")
+        return rows
     if config.compilation_cache:
         population.use_compilation_cache()
     population.program(configs)  # first of all, so that a config that cannot be built leaves no folder
-    resolved = dataclasses.asdict(config)
-    del resolved["overwrite"], resolved["compilation_cache"], resolved["population"]["place"]
-    with Records(folder, resolved, overwrite=config.overwrite) as records:
-        if rows := _complete(folder):  # by the process that held the folder until now
+    with _records(folder, config) as records:
+        if rows := distributed.lead(lambda: _complete(folder)):  # by the process that held the folder until now
             return rows
         return _Job(configs, records, label).run()
 
 
-def _folder(configs: Sequence[Config]) -> Any:
+def _records(folder: Path, config: Config) -> Records | Unrecorded:
+    """The job's folder, of which the leader takes hold."""
+    resolved = dataclasses.asdict(config)
+    del resolved["overwrite"], resolved["compilation_cache"], resolved["population"]["place"], resolved["distributed"]
+    held: list[Records] = []
+    distributed.lead(lambda: held.append(Records(folder, resolved, overwrite=config.overwrite)))
+    return held[0] if held else Unrecorded(folder)
+
+
+def _folder(configs: Sequence[Config]) -> Path:
     config = configs[0]
     return job_folder(config.output, config.task["name"], config.model.name, [run_id(c) for c in configs])
 
 
-def _complete(folder: Any) -> list[Row]:
+def _complete(folder: Path) -> list[Row]:
     """The job's rows if every run of it is complete and recorded to the end, else none."""
     rows = read_runs(folder)
     return rows if is_complete(folder, rows) else []
@@ -100,21 +110,22 @@ def _use_devices(devices: int | None) -> None:
 
 def _cores() -> int:
     """CPU cores that this process may use."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux, where a scheduler may have given it some of them
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # which Slurm need not enforce
 
 
 class _Job:
     """A population in training."""
 
-    def __init__(self, configs: Sequence[Config], records: Records, label: str):
+    def __init__(self, configs: Sequence[Config], records: Records | Unrecorded, label: str):
         self.configs, self.records, self.label = configs, records, label
         self.config = configs[0]
         self.steps = self.config.train.steps
         self.program: Program = population.program(configs)
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
-        self.feeds = feeds(configs)
+        self.feeds = feeds(configs) if distributed.is_leader() else []
 
     def run(self) -> list[Row]:
         """Trains to the end; the runs' rows."""
@@ -124,7 +135,7 @@ class _Job:
             self.checkpoints.close()
 
     def _run(self) -> list[Row]:
-        rows_before = read_runs(self.records.folder)
+        rows_before = distributed.lead(lambda: read_runs(self.records.folder))
         restored = self.checkpoints.restore(self.program.abstract_states)
         step, states = (0, self._first_states()) if restored is None else restored
         self.records.rewind(step if restored else None)
@@ -133,16 +144,16 @@ class _Job:
         for feed in self.feeds:
             feed.start(self.records.folder, step)
 
-        if len(self.configs) > 1:
+        if len(self.configs) > 1 and distributed.is_leader():
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
-        with JobProgress(self.label, self.steps, step) as progress:
+        with JobProgress(self.label, self.steps, step, silent=not distributed.is_leader()) as progress:
             if restored is None:
                 self._record(0, states, {})
             while step < self.steps and not self._at_an_end():
                 first = step + 1
                 step = min(step + self.config.train.eval_every, self.steps)
                 states, scalars = self.program.segment(states)
-                scalars = jax.device_get(scalars)
+                scalars = distributed.fetch(scalars)
                 self._record(step, states, scalars, first)
                 self.checkpoints.save(step, states)
                 progress.update(step, self._numbers(scalars))
@@ -156,7 +167,9 @@ class _Job:
     def _first_rows(self, before: list[Row], step: int, states: RunState) -> list[Row]:
         """Rows of the runs table, with what of an interrupted session still holds at `step`."""
         rows = []
-        for i, (config, at) in enumerate(zip(self.configs, jax.device_get(states.diverged_at).tolist(), strict=True)):
+        for i, (config, at) in enumerate(
+            zip(self.configs, distributed.fetch(states.diverged_at).tolist(), strict=True)
+        ):
             task = self.program.tasks[i][0]
             earlier = before[i] if before else {}
             solved_at = earlier.get("solved_at")
@@ -179,7 +192,7 @@ class _Job:
 
     def _record(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int = 1) -> None:
         """Evaluates, and records the segment that ended at `step`."""
-        diverged_at = jax.device_get(states.diverged_at)
+        diverged_at = distributed.fetch(states.diverged_at)
         tests = self.program.evaluate(states.params)
         flow = self.program.gradient_flow(states.params) if self.config.probe.gradient_flow else {}
         tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
@@ -238,9 +251,10 @@ class _Job:
     def _finish(self, step: int, states: RunState) -> None:
         """The last checkpoint, what is shown to readers, and the statuses."""
         showcase = []
+        whole = distributed.fetch(states.params)
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is None:
-                params = jax.tree.map(lambda leaf, i=i: leaf[i], jax.device_get(states.params))
+                params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
                 shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
                 showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
                 row["status"] = "finished"

@@ -6,17 +6,20 @@ trained as one program. All other axes multiply the jobs.
 
 import itertools
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from rnnbench.config import Config, cfg_of_member, foldable, parse, run_id
-from rnnbench.errors import DivergedError, UserError
-from rnnbench.records import is_complete, job_folders, record_plan, runs_table
+from rnnbench.errors import DivergedError, FailedJobsError, Failure, UserError
+from rnnbench.records import is_complete, is_held, job_folders, record_plan, runs_table
 from rnnbench.targets import is_number
 
 
@@ -91,6 +94,20 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
     return Plan([[*job, place] for job, place in zip(jobs, places, strict=False)], runs, left, diverged)
 
 
+def refuse_several_processes(coordinator: str | None) -> None:
+    """A sweep's plan hangs on what is on disk, so that processes which plan side by side would not agree.
+
+    Raises:
+        UserError: this process is one of several.
+    """
+    if coordinator is not None or int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        raise UserError(
+            "a sweep (-m) is planned by one process, and this is one of several: expected launcher=slurm with "
+            "hydra.launcher.nodes or tasks_per_node, whose jobs have several each, or the members of one population "
+            "without -m, such as 'population.members={seed:[0,1,2,3]}'"
+        )
+
+
 def announce(planned: Plan) -> None:
     """Says what a sweep is about to do, and notes it for `rnnbench status`.
 
@@ -111,6 +128,49 @@ def announce(planned: Plan) -> None:
             f"{len(planned.diverged)} of {planned.size} runs diverged when they were trained, among them "
             f"{planned.diverged[0]}; `rnnbench status {next(iter(planned.runs))}` counts them"
         )
+
+
+def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[JobReturn]]) -> None:
+    """Launches the jobs, and those that another process holds again, once it is done with them.
+
+    Raises:
+        FailedJobsError: some failed.
+        UserError: the launcher lost a job.
+    """
+    failures: list[Failure] = []
+    held: dict[str, list[str]] = {}
+    free = list(jobs)
+    while free:
+        try:
+            results = launch(free)
+        except UserError:
+            raise
+        except Exception as error:  # of as many kinds as there are launchers
+            raise UserError(
+                f"the launcher lost a job ({type(error).__name__}: {error}); what was recorded is kept, "
+                "and the same command goes on from there"
+            ) from error
+        for job, result in zip(free, results, strict=True):
+            failure: Failure | None = result.return_value
+            if failure is not None and failure.held is not None:
+                held[failure.held] = job
+            elif failure is not None:
+                failures.append(failure)
+        free = [held.pop(folder) for folder in _released(held)]
+    if failures:
+        raise FailedJobsError(failures, len(jobs))
+
+
+def _released(held: Collection[str]) -> list[str]:
+    """Waits until other processes are done with some of these folders; which."""
+    if held:
+        jobs = f"{len(held)} jobs" if len(held) > 1 else "a job"
+        print(f"rnnbench: waiting for {jobs} that another process trains (Ctrl-C leaves them to it)", file=sys.stderr)
+    while held:
+        if released := [folder for folder in held if not is_held(Path(folder))]:
+            return released
+        time.sleep(1)
+    return []
 
 
 def _axis(override: Override) -> Axis:
@@ -176,7 +236,7 @@ class _Records(NamedTuple):
             runs = [row["run_id"] for row in rows]
             if is_complete(folder, rows):
                 complete.update((row["run_id"], row["status"]) for row in rows)
-            else:
+            elif runs:
                 interrupted.append(runs)
         return cls(complete, interrupted)
 

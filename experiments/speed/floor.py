@@ -7,16 +7,14 @@ matmuls need. Timed in turns with the whole training step, in processes of their
 
 import os
 import statistics
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
+from benchmark import SEGMENT, SHAPES, Worker
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-
-from benchmark import SEGMENT, SHAPES, Worker
 
 ROUNDS = 7
 GATES = 4
@@ -72,11 +70,9 @@ def main() -> None:
                 wholes.append(1e3 * whole)
         worker.close()
         for name, values in (("matmuls alone", floors), ("training step", wholes)):
-            print(
-                f"{shape}, {members} run{'s' * (members > 1)}, {name}: {statistics.median(values):.2f} ms a step and run "
-                f"({min(values):.2f}..{max(values):.2f})"
-            )
-            sys.stdout.flush()
+            median, low, high = statistics.median(values), min(values), max(values)
+            which = f"{shape}, {members} run{'s' * (members > 1)}, {name}"
+            print(f"{which}: {median:.2f} ms a step and run ({low:.2f}..{high:.2f})", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ It is imported at every start, so it imports little.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -45,10 +44,11 @@ class FoldingSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> None:
         """Plans the jobs, and launches them."""
         from rnnbench import sweep
 
+        sweep.refuse_several_processes(self.config.distributed.coordinator)
         loader = self.context.config_loader
         given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(given)
@@ -63,10 +63,6 @@ class FoldingSweeper(Sweeper):
         planned = sweep.plan(overrides, compose)
         HydraConfig.instance().set_config(self.config)
         sweep.announce(planned)
-        if not planned.jobs:
-            return []
-        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        results = self.launcher.launch(planned.jobs, initial_job_idx=0)
-        for result in results:
-            _ = result.return_value  # raises where a job failed
-        return [results]
+        if planned.jobs:
+            Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+            sweep.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
