@@ -7,12 +7,15 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from hydra.core.utils import JobReturn
 
 import rnnbench
-from rnnbench import cli, population, runner
+from rnnbench import cli, population, records, runner
 from rnnbench.config import Config, foldable, run_id
+from rnnbench.errors import UserError
 from rnnbench.population import program
-from rnnbench.sweep import _parts
+from rnnbench.records import Records
+from rnnbench.sweep import _parts, run
 
 Compose = Callable[..., Config]
 
@@ -161,6 +164,86 @@ def test_an_interrupted_population_goes_on_as_it_was(
     stopped = rnnbench.load_metrics(tmp_path / "stopped")
     stopped = stopped[stopped.run_id.isin(undisturbed.run_id)].reset_index(drop=True)
     assert undisturbed.equals(stopped)
+
+
+def test_a_job_that_another_process_trains_is_waited_for(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The RNN's job is held until the LSTM's is trained: then it is trained, too."""
+    assert sweep(tiny, tmp_path, "model=rnn,lstm", "seed=0,1") == 0
+    for folder in {Path(name) for name in rnnbench.load_runs(tmp_path).folder}:
+        (folder / "metrics.parquet").unlink()
+    [held] = tmp_path.glob("adding-rnn-*")
+    other = Records(held, {})
+    looks: list[str] = []
+
+    def is_held(folder: Path) -> bool:
+        looks.append(folder.name)
+        if len(looks) == 2:
+            other.close()
+        return records.is_held(folder)
+
+    monkeypatch.setattr("rnnbench.sweep.is_held", is_held)
+    monkeypatch.setattr("rnnbench.sweep.time.sleep", lambda seconds: None)
+    assert sweep(tiny, tmp_path, "model=rnn,lstm", "seed=0,1") == 0
+    told = capsys.readouterr().err
+    assert told.index("left for now: ") < told.index("2/2 adding lstm") < told.index("waiting for a job")
+    assert looks == [held.name] * 2
+    assert rnnbench.load_runs(tmp_path).status.eq("finished").all()
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("launcher=joblib", ""),
+        ("launcher=loki", "launcher: unknown option 'loki'; expected one of joblib, local, slurm"),
+    ],
+)
+def test_launchers(
+    tiny: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], choice: str, message: str
+) -> None:
+    """Failures come back from a launcher's processes, by name, and the other jobs are trained."""
+    axes = ["model=rnn,lstm", "optimizer=sgd", "optimizer.learning_rate=1e-3,1e30", "population.max_size=1"]
+    code = sweep(tiny, tmp_path, choice, *axes, "hydra.launcher.n_jobs=2" if not message else "seed=0")
+    told = capfd.readouterr().err
+    if message:
+        assert code == 2
+        assert message in told
+        return
+    assert code == 3
+    assert "2 of 4 jobs failed" in told
+    assert sorted(rnnbench.load_runs(tmp_path).status) == ["diverged"] * 2 + ["finished"] * 2
+
+
+def test_a_launcher_that_loses_a_job_is_an_error() -> None:
+    def launch(jobs: list[list[str]]) -> list[JobReturn]:
+        raise RuntimeError("node down")
+
+    with pytest.raises(
+        UserError, match=r"the launcher lost a job \(RuntimeError: node down\); what was recorded is kept"
+    ):
+        run([["seed=0"]], launch)
+
+
+def test_a_job_killed_before_its_first_row_is_planned_whole(tiny: list[str], tmp_path: Path) -> None:
+    assert sweep(tiny, tmp_path, "seed=0,1") == 0
+    [folder] = {Path(name) for name in rnnbench.load_runs(tmp_path).folder}
+    (folder / "runs.parquet").unlink()
+    assert sweep(tiny, tmp_path, "seed=0,1") == 0
+    assert list(rnnbench.load_runs(tmp_path).status) == ["finished"] * 2
+
+
+def test_four_devices_give_the_tables_of_one(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sweep(tiny, tmp_path / "four", "model=rnn,gru", "seed=range(6)") == 0
+    build = population._program
+    with monkeypatch.context() as patch:
+        patch.setattr(population, "_program", lambda shared, devices: build(shared, devices[:1]))
+        assert sweep(tiny, tmp_path / "one", "model=rnn,gru", "seed=range(6)") == 0
+    for load in (rnnbench.load_metrics, rnnbench.load_scores, rnnbench.load_gradient_flow):
+        four, one = load(tmp_path / "four"), load(tmp_path / "one")
+        value = four.columns[-1] if "norm" in four else "value"
+        assert four.drop(columns=value).equals(one.drop(columns=value))
+        np.testing.assert_allclose(four[value], one[value], rtol=1e-3, atol=1e-6)
 
 
 def test_overwrite_trains_all_again(jobs: Jobs, tiny: list[str], tmp_path: Path) -> None:
