@@ -175,6 +175,7 @@ def test_a_job_that_another_process_trains_is_waited_for(
         (folder / "metrics.parquet").unlink()
     [held] = tmp_path.glob("adding-rnn-*")
     other = Records(held, {})
+    capsys.readouterr()
     looks: list[str] = []
 
     def is_held(folder: Path) -> bool:
@@ -192,36 +193,25 @@ def test_a_job_that_another_process_trains_is_waited_for(
     assert rnnbench.load_runs(tmp_path).status.eq("finished").all()
 
 
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ("launcher=joblib", ""),
-        ("launcher=loki", "launcher: unknown option 'loki'; expected one of joblib, local, slurm"),
-    ],
-)
-def test_launchers(
-    tiny: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], choice: str, message: str
+def test_failures_come_back_from_a_launchers_processes(
+    tiny: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Failures come back from a launcher's processes, by name, and the other jobs are trained."""
     axes = ["model=rnn,lstm", "optimizer=sgd", "optimizer.learning_rate=1e-3,1e30", "population.max_size=1"]
-    code = sweep(tiny, tmp_path, choice, *axes, "hydra.launcher.n_jobs=2" if not message else "seed=0")
-    told = capfd.readouterr().err
-    if message:
-        assert code == 2
-        assert message in told
-        return
-    assert code == 3
-    assert "2 of 4 jobs failed" in told
+    assert sweep(tiny, tmp_path, "launcher=joblib", "hydra.launcher.n_jobs=2", *axes) == 3
+    assert "2 of 4 jobs failed" in capfd.readouterr().err
     assert sorted(rnnbench.load_runs(tmp_path).status) == ["diverged"] * 2 + ["finished"] * 2
+
+
+def test_an_unknown_launcher(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(tiny, tmp_path, "launcher=loki", "seed=0") == 2
+    assert "launcher: unknown option 'loki'; expected one of joblib, local, slurm" in capsys.readouterr().err
 
 
 def test_a_launcher_that_loses_a_job_is_an_error() -> None:
     def launch(jobs: list[list[str]]) -> list[JobReturn]:
         raise RuntimeError("node down")
 
-    with pytest.raises(
-        UserError, match=r"the launcher lost a job \(RuntimeError: node down\); what was recorded is kept"
-    ):
+    with pytest.raises(UserError, match=r"the launcher lost a job \(RuntimeError: node down\); what was"):
         run([["seed=0"]], launch)
 
 

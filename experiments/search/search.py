@@ -1,0 +1,106 @@
+"""Hyperparameter search without a grid: Optuna proposes, and every round of proposals is trained as one program.
+
+    python experiments/search/search.py --output results/search model=lstm task=adding task.length=50
+
+The study is kept in SQLite beside the records: the same command goes on after a kill, with the trials of the round that
+was not told yet. What is searched are foldable numbers, so that a round is one population.
+"""
+
+import argparse
+import contextlib
+import warnings
+from pathlib import Path
+
+import hydra
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import Trial, TrialState
+from rich.console import Console
+from rich.table import Table
+
+from rnnbench import load_runs, runner
+from rnnbench.config import Config, parse, run_id
+from rnnbench.errors import DivergedError
+
+CONF = Path(__file__).parents[2] / "conf"
+SPACE: dict[str, BaseDistribution] = {
+    "optimizer.learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
+    "train.clip_norm": FloatDistribution(0.1, 10.0, log=True),
+    "optimizer.b1": FloatDistribution(0.5, 0.99),
+}
+console = Console(highlight=False)
+
+
+def members(trial: Trial, overrides: list[str], seeds: int) -> list[Config]:
+    """A trial's runs: one a seed."""
+    values = [f"{key}={trial.suggest_float(key, d.low, d.high, log=d.log)!r}" for key, d in SPACE.items()]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return [
+            parse(hydra.compose("config", overrides=[*overrides, *values, f"seed={seed}"])) for seed in range(seeds)
+        ]
+
+
+def evaluate(configs: dict[int, list[Config]], output: Path) -> tuple[dict[int, float | None], str]:
+    """By trial the median over its seeds of the final score (None: some seed diverged), and the score's goal."""
+    with contextlib.suppress(DivergedError):  # which the table tells of
+        runner.train(*(config for own in configs.values() for config in own))
+    runs = load_runs(output).set_index("run_id")
+    scores: dict[int, float | None] = {}
+    for number, own in configs.items():
+        rows = runs.loc[[run_id(config) for config in own]]
+        final = rows[f"final.{rows['score'].iloc[0]}"]
+        scores[number] = float(final.median()) if (rows["status"] == "finished").all() else None
+    return scores, runs["score_goal"].iloc[0]
+
+
+def search(output: Path, overrides: list[str], rounds: int, size: int, seeds: int) -> optuna.Study:
+    """Runs the search, or goes on with it, until `rounds` of `size` trials are told."""
+    output.mkdir(parents=True, exist_ok=True)
+    overrides = [*overrides, f"output={output}"]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    study = optuna.create_study(study_name="rnnbench", storage=f"sqlite:///{output / 'study.db'}", load_if_exists=True)
+    # Without `constant_liar` the trials of a round would be proposed as if none of the others were under way. The seed
+    # moves on with the trials: else a search that is taken up again would propose its first ones once more.
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), constant_liar=True, n_startup_trials=2 * size)
+    while True:
+        left = [Trial(study, t._trial_id) for t in study.get_trials(states=[TrialState.RUNNING])]
+        told = len(study.get_trials(states=[TrialState.COMPLETE, TrialState.FAIL]))
+        if not left and told >= rounds * size:
+            return study
+        trials = left + [study.ask() for _ in range(size - len(left))]
+        scores, goal = evaluate({t.number: members(t, overrides, seeds) for t in trials}, output)
+        for trial in trials:
+            score = scores[trial.number]
+            if score is None:
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                study.tell(trial, score if goal == "min" else -score)
+        console.print(f"round {told // size + 1} of {rounds}: best so far {abs(study.best_value):.4g}")
+
+
+def main() -> None:
+    """Searches, and prints the trials, best first."""
+    parser = argparse.ArgumentParser(
+        description="Searches learning rate, clip norm and Adam's b1 by Optuna, a population a round."
+    )
+    parser.add_argument("--output", type=Path, default=Path("results/search"))
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--size", type=int, default=8, help="trials a round")
+    parser.add_argument("--seeds", type=int, default=3, help="runs a trial; its score is their median")
+    parser.add_argument("overrides", nargs="*", help="key=value, as rnnbench takes them")
+    options = parser.parse_intermixed_args()
+    study = search(options.output, options.overrides, options.rounds, options.size, options.seeds)
+    table = Table("trial", "score", *SPACE)
+    told = study.get_trials(states=[TrialState.COMPLETE])
+    for trial in sorted(told, key=lambda trial: trial.value):
+        table.add_row(str(trial.number), f"{abs(trial.value):.4g}", *(f"{trial.params[key]:.3g}" for key in SPACE))
+    console.print(table)
+    failed = len(study.get_trials(states=[TrialState.FAIL]))
+    console.print(
+        f"{failed} trials diverged. The best of many is lucky, too: train it on fresh seeds (seed={options.seeds}...)"
+    )
+
+
+if __name__ == "__main__":
+    main()
