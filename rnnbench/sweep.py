@@ -135,7 +135,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
 
     Raises:
         FailedJobsError: some failed.
-        UserError: the launcher lost a job.
+        UserError: the launcher failed.
     """
     failures: list[Failure] = []
     held: dict[str, list[str]] = {}
@@ -147,7 +147,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
             raise
         except Exception as error:  # of as many kinds as there are launchers
             raise UserError(
-                f"the launcher lost a job ({type(error).__name__}: {error}); what was recorded is kept, "
+                f"the launcher failed ({type(error).__name__}: {error}); what was recorded is kept, "
                 "and the same command goes on from there"
             ) from error
         for job, result in zip(free, results, strict=True):

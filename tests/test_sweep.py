@@ -207,11 +207,11 @@ def test_an_unknown_launcher(tiny: list[str], tmp_path: Path, capsys: pytest.Cap
     assert "launcher: unknown option 'loki'; expected one of joblib, local, slurm" in capsys.readouterr().err
 
 
-def test_a_launcher_that_loses_a_job_is_an_error() -> None:
+def test_a_launcher_that_fails_is_an_error() -> None:
     def launch(jobs: list[list[str]]) -> list[JobReturn]:
         raise RuntimeError("node down")
 
-    with pytest.raises(UserError, match=r"the launcher lost a job \(RuntimeError: node down\); what was"):
+    with pytest.raises(UserError, match=r"the launcher failed \(RuntimeError: node down\); what was"):
         run([["seed=0"]], launch)
 
 
