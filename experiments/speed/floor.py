@@ -1,4 +1,4 @@
-"""What the LSTM's matmuls alone take at the shapes where a target is missed: `python experiments/speed/floor.py`.
+"""What a cell's matmuls alone take at the shapes where a target is missed: `python experiments/speed/floor.py`.
 
 A scan forward with the step's own matmul, one in reverse with that of its gradient, and the weights' gradients by one
 matmul over all steps: the same sizes as in training, on the same devices, and nothing else but the copy of what the
@@ -8,19 +8,19 @@ matmuls need. Timed in turns with the whole training step, in processes of their
 import os
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from benchmark import SEGMENT, SHAPES, Worker
+from benchmark import GATES, SEGMENT, SHAPES, Worker
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-ROUNDS = 7
-GATES = 4
+ROUNDS = 15
 
 
-def matmuls(length: int, batch: int, hidden: int, members: int, steps: int, devices: list[jax.Device]):
+def matmuls(cell: str, length: int, batch: int, hidden: int, members: int, steps: int, devices: list[jax.Device]):
     """A compiled function that does the matmuls of so many training steps."""
     spread = members > 1
     width = hidden + 3  # two inputs and the bias
@@ -46,33 +46,43 @@ def matmuls(length: int, batch: int, hidden: int, members: int, steps: int, devi
     mesh = Mesh(devices, ("device",))
     spec = P("device") if spread else P(None)
     mapped = jax.shard_map(lambda w: lax.map(one, w), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
-    weights = 0.01 * jax.random.normal(jax.random.key(0), (members, width, GATES * hidden))
+    weights = 0.01 * jax.random.normal(jax.random.key(0), (members, width, GATES[cell] * hidden))
     return jax.jit(mapped).lower(weights).compile(), weights
+
+
+def shapes() -> list[tuple[str, dict[str, Any], int, int]]:
+    """A name, the cell with its shape, the runs of its population and the steps of a segment."""
+    rows = []
+    for name, members in (("B", 1), ("B", 16), ("C", 1)):
+        shape = dict(zip(("length", "batch", "hidden"), SHAPES[name], strict=True))
+        rows.append((name, {"cell": "lstm", **shape}, members, max(1, SEGMENT[name] // members)))
+    for cell in ("rnn", "lstm", "gru"):
+        for length in (1000, 4000, 16000):
+            shape = {"length": length, "batch": 8, "hidden": 64}
+            rows.append((f"T = {length:,}", {"cell": cell, **shape}, 1, max(8, 16000 // length)))
+    return rows
 
 
 def main() -> None:
     """Prints medians, and smallest and largest values."""
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
-    for shape, members in (("B", 1), ("B", 16), ("C", 1)):
-        length, batch, hidden = SHAPES[shape]
-        steps = max(1, SEGMENT[shape] // members)
-        compiled, weights = matmuls(length, batch, hidden, members, steps, jax.devices())
-        one = {"cell": "lstm", "length": length, "batch": batch, "hidden": hidden}
-        worker = Worker(side="rnnbench", steps=steps, members=members, **one)
-        floors, wholes = [], []
+    for name, shape, members, steps in shapes():
+        compiled, weights = matmuls(**shape, members=members, steps=steps, devices=jax.devices())
+        worker = Worker(side="rnnbench", steps=steps, members=members, **shape)
+        timed: dict[str, list[float]] = {"matmuls alone": [], "training step": []}
         for number in range(-1, ROUNDS):
             start = time.perf_counter()
             jax.block_until_ready(compiled(weights))
-            floor = (time.perf_counter() - start) / steps / members
-            whole = worker.time(steps=steps) / steps / members
+            seconds = time.perf_counter() - start, worker.time(steps=steps)
             if number >= 0:
-                floors.append(1e3 * floor)
-                wholes.append(1e3 * whole)
+                for values, own in zip(timed.values(), seconds, strict=True):
+                    values.append(own / steps / members)
         worker.close()
-        for name, values in (("matmuls alone", floors), ("training step", wholes)):
-            median, low, high = statistics.median(values), min(values), max(values)
-            which = f"{shape}, {members} run{'s' * (members > 1)}, {name}"
-            print(f"{which}: {median:.2f} ms a step and run ({low:.2f}..{high:.2f})", flush=True)
+        for part, values in timed.items():
+            ms, low, high = (1e3 * f(values) for f in (statistics.median, min, max))
+            which = f"{name}, {members} run{'s' * (members > 1)} of {shape['cell']}, {part}"
+            a_step = f"{1e3 * ms / shape['length']:.2f} us a time step"
+            print(f"{which}: {ms:.2f} ms a step and run ({low:.2f}..{high:.2f}), {a_step}", flush=True)
 
 
 if __name__ == "__main__":

@@ -209,10 +209,10 @@ _CACHE = 2**19
 def _chunk(steps: int, step_bytes: int) -> int:
     """Steps between two sums of the weights' gradients: as many as leave the gates' gradients in a core's cache.
 
-    All of them where they nearly fit: in chunks, what the reverse scan needs is copied once more. A number that
+    All of them where they are at most six times that: in chunks, what the reverse scan needs is copied once more. A number that
     divides `steps` is preferred, since a remainder is compiled as a second scan.
     """
-    if steps * step_bytes <= 32 * _CACHE:
+    if steps * step_bytes <= 6 * _CACHE:
         return steps
     most = max(_CACHE // step_bytes, 10)
     return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
