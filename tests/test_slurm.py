@@ -87,6 +87,10 @@ def to_step(folder: Path) -> int:
         return 0
 
 
+def rnns_with_batches_of_6(output: Path) -> list[Path]:
+    return [path.parent for path in output.glob("adding-rnn-*/config.yaml") if "batch_size: 6\n" in path.read_text()]
+
+
 def test_a_preempted_job_is_queued_again_and_ends_undisturbed(
     cluster: dict[str, str], tiny: list[str], tmp_path: Path
 ) -> None:
@@ -103,7 +107,7 @@ def test_a_preempted_job_is_queued_again_and_ends_undisturbed(
     try:
         # The first job of the array is the RNN with batches of 6.
         wait_until(
-            lambda: any(to_step(job) >= 20 for job in (tmp_path / "slurm").glob("adding-rnn-*")) or sweep.poll(),
+            lambda: any(to_step(job) >= 20 for job in rnns_with_batches_of_6(tmp_path / "slurm")) or sweep.poll(),
             120,
             lambda: list(tmp_path.rglob("*")),
         )
@@ -121,7 +125,7 @@ def test_a_preempted_job_is_queued_again_and_ends_undisturbed(
     assert len(provenances) == 6
     resumed = {folder: own["sessions"] for folder, own in provenances.items() if len(own["sessions"]) > 1}
     [(folder, sessions)] = resumed.items()
-    assert "adding-rnn" in folder
+    assert [Path(folder)] == rnns_with_batches_of_6(tmp_path / "slurm")
     assert 20 <= sessions[0]["to_step"] < 300
     assert 0 < sessions[1]["from_step"] <= sessions[0]["to_step"]
 
