@@ -1,14 +1,45 @@
-"""What a person sees while a job trains: a live bar in a terminal of its own, else a line now and then."""
+"""What a person sees while a job trains: a live view in a terminal of its own, else a line now and then."""
 
+import math
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 30.0
+LIVE_WIDTH, LEFT_WIDTH = 40, 16
+"""Characters of a sparkline while the job trains, and of one that it leaves behind."""
+OVER_MAGNITUDES = ("loss", "mse", "gradient", "half-life")
+"""Words in the names of numbers that are drawn on a logarithmic scale; shares such as an accuracy are not."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int, log: bool = False) -> str:
+    """A series as blocks, the lowest for its least finite value and the highest for its greatest.
+
+    Args:
+        values: the series; where it is NaN or infinite there is a gap.
+        width: the most characters; of a longer series, each is the mean of the finite values that fall to it.
+        log: whether the scale is logarithmic, which it is only if all finite values are positive.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if log and all(value > 0 for value in finite):
+        return sparkline([math.log(value) if math.isfinite(value) else value for value in values], width)
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    columns = min(width, len(values))
+    line = ""
+    for i in range(columns):
+        part = values[i * len(values) // columns : (i + 1) * len(values) // columns]
+        # Scaled before the mean, whose rounding would else be all there is to see of a constant.
+        heights = [(value - low) / (high - low or 1.0) for value in part if math.isfinite(value)]
+        line += BLOCKS[round(sum(heights) / len(heights) * (len(BLOCKS) - 1))] if heights else " "
+    return line
 
 
 class JobProgress:
@@ -24,48 +55,72 @@ class JobProgress:
             silent: whether nothing is shown: another process shows it.
         """
         self._console = Console(file=sys.stderr, highlight=False, quiet=silent)
-        # Jobs that share a terminal would draw their bars over one another.
-        self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
-        self._label, self._steps, self._first = label, steps, done
+        # Jobs that share a terminal would draw their views over one another.
+        alone = multiprocessing.current_process().name == "MainProcess"
+        self._is_live = self._console.is_interactive and alone and not silent
+        self._label, self._steps = label, steps
         self._began = self._last_line = time.monotonic()
+        self._history: list[dict[str, float]] = []
+        self._latest: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=silent or not self._live,
         )
-        self._task = self._bar.add_task(label, total=steps, completed=done, numbers="compiling ...")
+        self._task = self._bar.add_task(label, total=steps, completed=done)
+        self._view = Live(Group(self._bar, "  compiling ..."), console=self._console, transient=True)
 
     def __enter__(self) -> "JobProgress":
-        self._bar.start()
+        if self._is_live:
+            self._view.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._view.stop()
 
     def update(self, step: int, numbers: dict[str, float]) -> None:
-        """Shows how far the job is, with some of its latest numbers by name."""
-        text = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
-        self._bar.update(self._task, completed=step, numbers=text)
-        now = time.monotonic()
-        if not self._live and now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._line(f"{self._label}  step {step}/{self._steps}  {text}")
-            self._last_line = now
+        """Shows how far the job is, with its latest numbers by name and, in a terminal, their course so far."""
+        self._history.append(numbers)
+        self._latest |= numbers
+        if self._is_live:
+            self._bar.update(self._task, completed=step)
+            self._view.update(Group(self._bar, self._courses(LIVE_WIDTH)))
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._line(f"{self._label}  step {step}/{self._steps}  {_joined(numbers)}")
+            self._last_line = time.monotonic()
 
     def close(self, step: int, status: str, numbers: dict[str, float]) -> None:
-        """Leaves one line about the job."""
+        """Leaves one line about the job, and in a terminal the course of each number under it."""
         seconds = time.monotonic() - self._began
-        text = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
-        self._line(f"{self._label}  {status} at step {step}  {text}  ({seconds:.1f} s)")
+        self._line(f"{self._label}  {status} at step {step}  {_joined(numbers)}  ({seconds:.1f} s)")
+        if self._is_live:
+            self._console.print(self._courses(LEFT_WIDTH))
+
+    def _courses(self, width: int) -> Group:
+        """Lines of a number's name, latest value and sparkline each; the sparkline has `width` or what is left."""
+        longest = max(map(len, self._latest), default=0)
+        lines = []
+        for name, value in self._latest.items():
+            start = f"  {name:<{longest}} {_short(value):>8}  "
+            series = [numbers.get(name, math.nan) for numbers in self._history]
+            log = any(word in name for word in OVER_MAGNITUDES)
+            course = sparkline(series, min(width, self._console.width - len(start)), log)
+            lines.append(Text(start + course, no_wrap=True, overflow="ellipsis"))
+        return Group(*lines)
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _joined(numbers: dict[str, float]) -> str:
+    return "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("inf", "∞")
 
 
 def say(text: str) -> None:
