@@ -1,16 +1,36 @@
 """RNN, LSTM and GRU side by side on long-dependency tasks.
 
-What was trained is read by `load_runs`, `load_metrics`, `load_scores`, `load_gradient_flow` and `load_showcase`,
-drawn by `rnnbench.plots`. New cells derive from `rnnbench.cells`, new tasks from `rnnbench.tasks`.
+What was trained and probed is read by the functions `load_...`, which give pandas tables, and drawn by
+`rnnbench.plots`. New cells derive from `rnnbench.cells`, new tasks from `rnnbench.tasks`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnbench.results import load_gradient_flow, load_metrics, load_runs, load_scores, load_showcase
+    from rnnbench.results import (
+        load_gate_traces,
+        load_gates,
+        load_gradient_flow,
+        load_memory,
+        load_metrics,
+        load_runs,
+        load_scores,
+        load_showcase,
+        load_spectra,
+    )
 
-__all__ = ["load_gradient_flow", "load_metrics", "load_runs", "load_scores", "load_showcase"]
+__all__ = [
+    "load_gate_traces",
+    "load_gates",
+    "load_gradient_flow",
+    "load_memory",
+    "load_metrics",
+    "load_runs",
+    "load_scores",
+    "load_showcase",
+    "load_spectra",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,6 +35,7 @@ class ModelConfig:
 class TrainConfig:
     """Length of training and of its intervals, in steps; `clip_norm` None: gradients are not clipped.
 
+    `omega` weighs the regulariser of Pascanu et al. (2013), see `rnnbench.probes.omega`, against the loss.
     `stop_when_solved` ends a job once every run of it is solved or diverged.
     `matmul_precision` is that of the training steps alone, a key of `MATMUL_PRECISIONS`; None: JAX's choice.
     """
@@ -44,6 +45,7 @@ class TrainConfig:
     eval_every: int = 100
     log_every: int = 10
     clip_norm: float | None = dataclasses.field(default=1.0, metadata={FOLDABLE: True})
+    omega: float = dataclasses.field(default=0.0, metadata={FOLDABLE: True})
     stop_when_solved: bool = False
     matmul_precision: str | None = None
     test_size: int = 1024
@@ -52,9 +54,16 @@ class TrainConfig:
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """What is measured on a fixed batch of `size` examples at every evaluation."""
+    """What is measured on a fixed batch of `size` examples at every evaluation, and at the end.
+
+    Attributes:
+        gradient_flow: ||dL/dh_t|| for every time step, at every evaluation.
+        gate_traces: the gates word by word, in sentences that the task names, at the end.
+        size: examples in the batch.
+    """
 
     gradient_flow: bool = True
+    gate_traces: bool = True
     size: int = 64
 
 
@@ -134,6 +143,7 @@ LEAST = {
     "train.log_every": 1,
     "train.test_size": 1,
     "train.checkpoint_seconds": 0,
+    "train.omega": 0,
     "probe.size": 1,
     "population.max_size": 1,
     "distributed.processes": 1,
@@ -261,6 +271,9 @@ def identity(config: Config) -> dict[str, Any]:
         del values["train"]["matmul_precision"]
     if not values["train"]["stop_when_solved"]:
         del values["train"]["stop_when_solved"]
+    if values["train"]["omega"] == 0:
+        del values["train"]["omega"]
+    del values["probe"]["gate_traces"]
     del values["train"]["checkpoint_seconds"]
     return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
 

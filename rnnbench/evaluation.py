@@ -1,11 +1,12 @@
 """From what a program measured to the rows of the record tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from rnnbench.decay import decay
 from rnnbench.tasks.base import Task
 
 Columns = dict[str, list[Any]]
@@ -70,3 +71,54 @@ def train_rows(
 def columns(rows: Sequence[dict[str, Any]]) -> Columns:
     """Rows as columns."""
     return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+Flow = dict[tuple[int, str], Float[np.ndarray, "4 time"]]
+"""Of one run, by (layer, state): at every time step the mean gradient norm over the probe batch, and its quantiles."""
+
+
+def flow_rows(flow: Flow) -> list[dict[str, Any]]:
+    """Rows of the `gradient_flow` table without run and step."""
+    return [
+        {"layer": layer, "state": state, "time": t, "norm": norm, "q10": q10, "q50": q50, "q90": q90}
+        for (layer, state), norms in flow.items()
+        for t, (norm, q10, q50, q90) in enumerate(norms.T.tolist())
+    ]
+
+
+def decay_metrics(flow: Flow) -> dict[str, float]:
+    """`rnnbench.decay.decay` of the mean norms, as `<name>.<layer>.<state>`."""
+    return {
+        f"{name}.{layer}.{state}": value
+        for (layer, state), norms in flow.items()
+        for name, value in decay(norms[0]).items()
+    }
+
+
+def trace_parts(task: Task, gates: Callable[[Any, Any], dict[tuple[int, str], Any]]) -> list[dict[str, Any]]:
+    """The gates through the task's `trace_set`: columns of the `gate_traces` table without run and step, in parts.
+
+    Args:
+        task: the task.
+        gates: inputs and mask to `probes.gate_values`.
+    """
+    inputs, mask, sentences = task.trace_set()
+    if not sentences:
+        return []
+    parts = []
+    for (layer, gate), values in gates(inputs, mask).items():
+        for sentence, words in enumerate(sentences):
+            own = np.asarray(values)[: len(words), sentence]
+            time, unit = np.indices(own.shape)
+            where = {"sentence": sentence, "layer": layer, "gate": gate, "time": time.ravel(), "unit": unit.ravel()}
+            parts.append({**where, "word": np.repeat(words, own.shape[1]), "value": own.ravel()})
+    return parts
+
+
+def concatenated(parts: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Columns, one after the other; a scalar counts for all rows of its part."""
+    sizes = [max(np.size(column) for column in part.values()) for part in parts]
+    return {
+        name: np.concatenate([np.broadcast_to(part[name], size) for part, size in zip(parts, sizes, strict=True)])
+        for name in parts[0]
+    }

@@ -90,6 +90,17 @@ class Model(nnx.Module):
             last.append(layer_carry)
         return self.readout(x if self.last_step_only else jnp.swapaxes(x, 0, 1)), last
 
+    def layer_inputs(
+        self, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
+    ) -> list[Float[Array, "time batch _"]]:
+        """What each layer sees: the embedded inputs or features, then the outputs of the layer below; time first."""
+        x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
+        xs = [x]
+        for cell in self.layers[:-1]:
+            _, x = unroll(cell, x, mask=mask.T)
+            xs.append(x)
+        return xs
+
     def zero_perturbation(self, inputs: Shaped[Array, "batch time ..."]) -> list[PyTree]:
         """eps = 0 for every layer: with respect to it, the gradient is dL/dcarry_t."""
         batch, time = inputs.shape[:2]

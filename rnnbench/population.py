@@ -37,6 +37,9 @@ def use_cpu_devices(count: int) -> None:
     jax.config.update("jax_num_cpu_devices", count)
 
 
+FLOW_QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
+"""Quantiles over the probe batch that are recorded of the gradient flow."""
+
 CACHE_BYTES = 2**30
 """Size of the folder of compiled programs; what was not used for longest goes first."""
 
@@ -103,13 +106,12 @@ class Program:
         folded: keys of the configuration, but for the seed, in which the members differ.
         tasks: each member's task, with its fixed test set and probe batch; the same for all, unless a number of the
             task is folded.
-        segment: members' states to their states `eval_every` steps later, and the scalars of every step,
-            each `(members, steps)`. It consumes the states that it is given.
         predict: one member's parameters, inputs and mask to the outputs.
+        gates: one member's parameters, inputs and mask to `probes.gate_values`.
     """
 
     def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
-        """Builds and compiles.
+        """Builds; what is needed is compiled when it is first used.
 
         Args:
             configs: the members'; they differ in foldable numbers alone.
@@ -136,14 +138,22 @@ class Program:
             _, self.constants = _split(build(jax.random.key(0)))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
-        # Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
-        segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
-        self.segment = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
         self._place_sets()
         evaluate = self._spread(self._evaluate, (P(None, *self.data_spec),), P(*self.state_spec, *self.data_spec))
         self._evaluate_chunks = jax.jit(evaluate)
         self._flow = jax.jit(self._spread(self._gradient_flow, (P(None),), self.state_spec))
-        self.predict = jax.jit(lambda params, inputs, mask: self._model(params)(inputs, mask)[0])
+        self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
+        self.gates = jax.jit(lambda params, inputs, mask: probes.gate_values(self.model(params), inputs, mask))
+
+    @functools.cached_property
+    def segment(self) -> Any:
+        """Members' states to their states `eval_every` steps later, and the scalars of every step, each `(members,
+        steps)`. It consumes the states that it is given.
+
+        Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
+        """
+        segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
+        return jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
 
     @property
     def megabytes(self) -> float:
@@ -214,7 +224,8 @@ class Program:
         own = _of(numbers, "task")
         return partial(self.config.task, "task")(**own) if own else self.task
 
-    def _model(self, params: PyTree) -> Model:
+    def model(self, params: PyTree) -> Model:
+        """The model with one member's parameters."""
         return nnx.merge(self.graphdef, params, self.constants)
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
@@ -248,14 +259,21 @@ class Program:
         optimizer = make_optimizer(config, {})
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
+            weight = state.numbers.get("train.omega", config.train.omega)
+
+            def penalty(params: PyTree, batch: Example) -> tuple[Array, dict[str, Array]]:
+                value = probes.omega(self.model(params), self.task, batch)
+                return weight * value, {"omega": value}
+
             return train_step(
                 state,
-                apply=lambda params, batch: self._model(params)(batch.inputs, batch.mask)[0],
+                apply=lambda params, batch: self.model(params)(batch.inputs, batch.mask)[0],
                 task=self._task(state.numbers),
                 optimizer=optimizer,
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
                 clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),
+                penalty=penalty if config.train.omega or "train.omega" in self.folded else None,
                 batch_axis=self.batch_axis,
             )
 
@@ -298,18 +316,23 @@ class Program:
         params, number = member
 
         def of_chunk(batch: Example) -> dict[str, Array]:
-            outputs = self._model(params)(batch.inputs, batch.mask)[0]
+            outputs = self.model(params)(batch.inputs, batch.mask)[0]
             return {"loss": jax.vmap(self.task.loss)(outputs, batch), **jax.vmap(self.task.metrics)(outputs, batch)}
 
         return lax.map(of_chunk, jax.tree.map(lambda x: x[number], sets))
 
     def gradient_flow(self, params: PyTree) -> dict[tuple[int, str], np.ndarray]:
-        """`probes.gradient_flow`, each `(members, time)`, from the members' parameters."""
+        """`probes.gradient_flow` over the probe batch, each `(members, 4, time)`: its mean and `FLOW_QUANTILES`."""
         return distributed.fetch(self._flow((params, self._which), self._probe_sets))
 
     def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
         params, number = member
-        return probes.gradient_flow(self._model(params), self.task, jax.tree.map(lambda x: x[number], sets))
+        flow = probes.gradient_flow(self.model(params), self.task, jax.tree.map(lambda x: x[number], sets))
+        levels = jnp.array(list(FLOW_QUANTILES.values()))
+        return {
+            name: jnp.concatenate([norms.mean(-1)[None], jnp.quantile(norms, levels, axis=-1)])
+            for name, norms in flow.items()
+        }
 
 
 def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:

@@ -7,7 +7,8 @@
         provenance.json     format, version, and what every session ran on and from where to where it trained
         runs.parquet        one row a run: run_id, status, step, score, config (dotted), final and chance levels
         metrics/00000100.parquet  ...   parts while it trains, merged into metrics.parquet when it is finished
-        scores/  gradient_flow/  showcase/      likewise
+        scores/  gradient_flow/  showcase/  gate_traces/    likewise
+        gates.parquet  spectra.parquet  memory.parquet      what `rnnbench probe` measured
         checkpoints/        not this module's
         lock                held (flock) by the process that trains
 
@@ -69,7 +70,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "count": pa.int64(),
         }
     ),
-    # ||dL/dh_t|| (state "h") and ||dL/dc_t|| ("c"), the mean over the probe batch, for every time step.
+    # ||dL/dh_t|| (state "h") and ||dL/dc_t|| ("c"), for every time step: the mean and deciles over the probe batch.
     "gradient_flow": pa.schema(
         {
             "run_id": pa.string(),
@@ -78,6 +79,64 @@ SCHEMAS: dict[str, pa.Schema] = {
             "state": pa.string(),
             "time": pa.int64(),
             "norm": pa.float64(),
+            "q10": pa.float64(),
+            "q50": pa.float64(),
+            "q90": pa.float64(),
+        }
+    ),
+    # A gate's value in every unit, word by word through the task's traced sentences.
+    "gate_traces": pa.schema(
+        {
+            "run_id": pa.string(),
+            "step": pa.int64(),
+            "sentence": pa.int64(),
+            "time": pa.int64(),
+            "word": pa.string(),
+            "layer": pa.int64(),
+            "gate": pa.string(),
+            "unit": pa.int64(),
+            "value": pa.float32(),
+        }
+    ),
+    # What a gate does in every unit at every time step, over the probe batch: mean, shares of |value| < 0.1 and > 0.9,
+    # and for gates between 0 and 1 the time constant 1 / (1 - mean), in steps.
+    "gates": pa.schema(
+        {
+            "run_id": pa.string(),
+            "step": pa.int64(),
+            "layer": pa.int64(),
+            "gate": pa.string(),
+            "unit": pa.int64(),
+            "time": pa.int64(),
+            "mean": pa.float32(),
+            "low": pa.float32(),
+            "high": pa.float32(),
+            "time_constant": pa.float32(),
+        }
+    ),
+    # Of the Jacobian over `lag` steps: kind is "singular_value" (of a state's block, or of all states together),
+    # "lyapunov_exponent" (of all states, lag 0) or "spectral_radius" (of a gate's recurrent kernel, whose name is in
+    # `state`, lag 0).
+    "spectra": pa.schema(
+        {
+            "run_id": pa.string(),
+            "step": pa.int64(),
+            "layer": pa.int64(),
+            "kind": pa.string(),
+            "state": pa.string(),
+            "lag": pa.int64(),
+            "number": pa.int64(),
+            "value": pa.float64(),
+        }
+    ),
+    # How well a linear read-out of h_t knows the first input: R^2 on examples left out.
+    "memory": pa.schema(
+        {
+            "run_id": pa.string(),
+            "step": pa.int64(),
+            "layer": pa.int64(),
+            "time": pa.int64(),
+            "r2": pa.float64(),
         }
     ),
     # How a model completes the task's examples for readers.
@@ -93,6 +152,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 """Columns of every table, the same for all tasks. A run's rows are told by `run_id`, and joined with the runs by it."""
+
+_LATER = ("q10", "q50", "q90")
+"""Columns of later versions: null in records from before."""
 
 RUNS_SCHEMA = pa.schema(
     {
@@ -225,6 +287,11 @@ class Records:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
             self._write_provenance()
+
+    def replace(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Writes tables whole, in place of what was recorded for them; columns as in `write`."""
+        for name, columns in tables.items():
+            self._replace(f"{name}.parquet", _parquet(_table(name, columns)))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
@@ -506,6 +573,9 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except pa.ArrowException as error:
         raise UserError(f"{path} is broken ({error}); delete it, or its folder, and train again") from error
+    for name in _LATER:
+        if schema is not None and name in schema.names and name not in table.schema.names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
     if schema is not None and table.schema.names != schema.names:
         raise UserError(
             f"{path} is no file of rnnbench: expected the columns {', '.join(schema.names)}; "

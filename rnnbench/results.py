@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 from rnnbench.errors import UserError
 from rnnbench.records import RUNS_SCHEMA, job_folders, read_table, runs_table
 
-__all__ = ["load_gradient_flow", "load_metrics", "load_runs", "load_scores", "load_showcase"]
+__all__ = [
+    "load_gate_traces",
+    "load_gates",
+    "load_gradient_flow",
+    "load_memory",
+    "load_metrics",
+    "load_runs",
+    "load_scores",
+    "load_showcase",
+    "load_spectra",
+]
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -54,8 +64,39 @@ def load_scores(path: str | Path) -> pd.DataFrame:
 
 
 def load_gradient_flow(path: str | Path) -> pd.DataFrame:
-    """Norms of dL/dh_t (state "h") and dL/dc_t ("c"): run_id, step, layer, state, time, norm."""
+    """Norms of dL/dh_t (state "h") and dL/dc_t ("c"): run_id, step, layer, state, time, norm (mean), q10, q50, q90.
+
+    The deciles are missing in records of versions that did not keep them.
+    """
     return _load(path, "gradient_flow")
+
+
+def load_gate_traces(path: str | Path) -> pd.DataFrame:
+    """Gates word by word: run_id, step, sentence, time, word, layer, gate, unit, value."""
+    return _load(path, "gate_traces")
+
+
+def load_gates(path: str | Path) -> pd.DataFrame:
+    """Gates over the probe batch: run_id, step, layer, gate, unit, time, mean, low, high, time_constant.
+
+    As `rnnbench probe` measured them: `low` and `high` are the shares of values below 0.1 and above 0.9 (of their
+    sizes, where a gate has a sign), `time_constant` is 1 / (1 - mean) in steps, missing for gates that are not between
+    0 and 1.
+    """
+    return _load(path, "gates")
+
+
+def load_spectra(path: str | Path) -> pd.DataFrame:
+    """Spectra as `rnnbench probe` measured them: run_id, step, layer, kind, state, lag, number, value.
+
+    `kind` is singular_value (of dh_{t+lag}/dh_t, or of all states), lyapunov_exponent or spectral_radius.
+    """
+    return _load(path, "spectra")
+
+
+def load_memory(path: str | Path) -> pd.DataFrame:
+    """What h_t knows of the first input, as `rnnbench probe` measured it: run_id, step, layer, time, r2."""
+    return _load(path, "memory")
 
 
 def load_showcase(path: str | Path) -> pd.DataFrame:

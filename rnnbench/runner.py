@@ -15,7 +15,15 @@ from rnnbench import distributed, population
 from rnnbench.checkpoints import Checkpoints
 from rnnbench.config import Config, flatten, identity, run_id
 from rnnbench.errors import DivergedError, UserError
-from rnnbench.evaluation import columns, summary_rows, train_rows
+from rnnbench.evaluation import (
+    columns,
+    concatenated,
+    decay_metrics,
+    flow_rows,
+    summary_rows,
+    trace_parts,
+    train_rows,
+)
 from rnnbench.feeds import feeds
 from rnnbench.population import Program
 from rnnbench.progress import JobProgress, say
@@ -59,7 +67,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     folder = _folder(configs)
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
     label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
-    _use_devices(config.devices)
+    use_devices(config.devices)
     distributed.connect(config.distributed)
     if not config.overwrite and (rows := distributed.lead(lambda: _complete(folder))):
         statuses = "/".join(sorted({row["status"] for row in rows}))
@@ -68,7 +76,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
         return rows
     if config.compilation_cache:
         population.use_compilation_cache()
-    population.program(configs)  # first of all, so that a config that cannot be built leaves no folder
+    _ = population.program(configs).segment  # first of all, so that a config that cannot be built leaves no folder
     with _records(folder, config) as records:
         if rows := distributed.lead(lambda: _complete(folder)):  # by the process that held the folder until now
             return rows
@@ -95,7 +103,7 @@ def _complete(folder: Path) -> list[Row]:
     return rows if is_complete(folder, rows) else []
 
 
-def _use_devices(devices: int | None) -> None:
+def use_devices(devices: int | None) -> None:
     """Spreads the work over this many CPU devices; None: over all cores, unless JAX is up already."""
     try:
         population.use_cpu_devices(devices or _cores())
@@ -126,6 +134,7 @@ class _Job:
         self.program: Program = population.program(configs)
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
         self.feeds = feeds(configs) if distributed.is_leader() else []
+        self.half_lives = [float("nan")] * len(configs)
 
     def run(self) -> list[Row]:
         """Trains to the end; the runs' rows."""
@@ -218,11 +227,15 @@ class _Job:
                     for metric, value in summary.items()
                 ]
                 own["scores"] += [{"step": step, **score} for score in scores]
-                own["gradient_flow"] += [
-                    {"step": step, "layer": layer, "state": state, "time": t, "norm": float(norm)}
-                    for (layer, state), norms in flow.items()
-                    for t, norm in enumerate(norms[i])
+                own_flow = {name: norms[i] for name, norms in flow.items()}
+                own["gradient_flow"] += [{"step": step, **values} for values in flow_rows(own_flow)]
+                decays = decay_metrics(own_flow)
+                own["metrics"] += [
+                    {"step": step, "split": "probe", "metric": metric, "value": value}
+                    for metric, value in decays.items()
+                    if np.isfinite(value)
                 ]
+                self.half_lives[i] = decays.get("half_life.0.h", np.nan)
                 finals |= {f"final.{metric}": value for metric, value in summary.items()}
                 if row["solved_at"] is None and task.solved(summary):
                     row["solved_at"] = step
@@ -250,16 +263,22 @@ class _Job:
 
     def _finish(self, step: int, states: RunState) -> None:
         """The last checkpoint, what is shown to readers, and the statuses."""
-        showcase = []
+        showcase, traces = [], []
         whole = distributed.fetch(states.params)
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is None:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
                 shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
                 showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
+                if self.config.probe.gate_traces:
+                    gates = functools.partial(self.program.gates, params)
+                    parts = trace_parts(self.program.tasks[i][0], gates)
+                    traces += [{"run_id": row["run_id"], "step": step, **part} for part in parts]
                 row["status"] = "finished"
         if showcase:
             self.records.write(step, {"showcase": columns(showcase)})
+        if traces:
+            self.records.write(step, {"gate_traces": concatenated(traces)})
         self.checkpoints.save(step, states, force=True)
         self.records.finish(self.rows)
         for feed in self.feeds:
@@ -274,4 +293,6 @@ class _Job:
         }
         if "grad_norm" in scalars:
             numbers["|gradient|"] = list(scalars["grad_norm"][:, -1])
+        if self.config.probe.gradient_flow:
+            numbers["half-life"] = self.half_lives
         return {name: float(np.median(values)) for name, values in numbers.items()}

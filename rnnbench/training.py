@@ -16,6 +16,8 @@ from rnnbench.tasks.base import Example, Task
 Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
 """Parameters and a batch to the model's outputs."""
 
+Penalty = Callable[[PyTree, Example], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
+"""Parameters and a batch to what is added to the loss, and to scalars about it."""
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
 
@@ -61,6 +63,7 @@ def train_step(
     batch_size: int,
     steps: int,
     clip_norm: float | Float[Array, ""] | None,
+    penalty: Penalty | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """One step: draw a batch, gradient, clip, update.
@@ -73,6 +76,7 @@ def train_step(
         batch_size: examples in the whole batch.
         steps: where the run ends: from there on it stands still.
         clip_norm: gradients of a larger global norm were clipped; None: none was.
+        penalty: added to the loss before its gradient is taken; the scalar `loss` is without it.
         batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
             part of the same keys, so that the data do not hang on the number of devices.
 
@@ -87,12 +91,14 @@ def train_step(
         keys = lax.dynamic_slice_in_dim(keys, lax.axis_index(batch_axis) * share, share)
     batch = jax.vmap(task.example)(keys)
 
-    def mean_loss(params: PyTree) -> tuple[Array, Array]:
+    def objective(params: PyTree) -> tuple[Array, tuple[Array, Array, dict[str, Array]]]:
         outputs = apply(params, batch)
-        return jnp.mean(jax.vmap(task.loss)(outputs, batch)), outputs
+        loss = jnp.mean(jax.vmap(task.loss)(outputs, batch))
+        added, about = (0.0, {}) if penalty is None else penalty(params, batch)
+        return loss + added, (loss, outputs, about)
 
-    (loss, outputs), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
+    gradient, (loss, outputs, about) = jax.grad(objective, has_aux=True)(state.params)
+    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()} | about
     if batch_axis is not None:
         # As one vector: devices wait for one another once, not once an array. With 20 to 50 units, a step of the RNN
         # takes two thirds of the time, one of the LSTM four fifths.

@@ -61,7 +61,9 @@ def test_each_run_has_a_sink_of_its_own(configs: list[Config], sinks: list[Sink]
     assert len({sink.calls[0][5] for sink in used}) == 1, "one group"
     assert [step for step, _ in used[0].calls[1:-1]] == [0, 4, 8]
     for i, sink in enumerate(used):
-        assert sink.calls[-2][1]["metrics"]["value"][-1] == rows[i]["final.mse"]
+        metrics = sink.calls[-2][1]["metrics"]
+        values = dict(zip(zip(metrics["split"], metrics["metric"], strict=True), metrics["value"], strict=True))
+        assert values["test", "mse"] == rows[i]["final.mse"]
         assert sink.calls[-1] == ("finished",)
 
 

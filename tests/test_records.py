@@ -86,6 +86,7 @@ def test_what_is_written_is_read_back_while_training_and_after(folder):
 def test_columns_may_be_arrays_lists_or_scalars(folder):
     flow = {"run_id": "r", "step": 0, "layer": 0, "state": "h", "time": np.arange(3, dtype=np.int32)}
     flow["norm"] = np.array([0, 1e-30, np.nan], np.float32)
+    flow |= dict.fromkeys(("q10", "q50", "q90"), 0.5)
     with Records(folder, CONFIG) as owner:
         owner.write(0, {"gradient_flow": flow})
         first = (folder / "gradient_flow/00000000.parquet").read_bytes()

@@ -10,13 +10,27 @@ import pytest
 import rnnbench
 from rnnbench.errors import UserError
 from rnnbench.records import SCHEMAS, Records
-from rnnbench.results import load_gradient_flow, load_metrics, load_runs, load_scores, load_showcase
+from rnnbench.results import (
+    load_gate_traces,
+    load_gates,
+    load_gradient_flow,
+    load_memory,
+    load_metrics,
+    load_runs,
+    load_scores,
+    load_showcase,
+    load_spectra,
+)
 
 LOADERS = {
     "metrics": load_metrics,
     "scores": load_scores,
     "gradient_flow": load_gradient_flow,
     "showcase": load_showcase,
+    "gate_traces": load_gate_traces,
+    "gates": load_gates,
+    "spectra": load_spectra,
+    "memory": load_memory,
 }
 
 

@@ -1,7 +1,7 @@
 """A cell written gate by gate: the author names the gates and combines them; the framework owns the matmuls."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
@@ -169,6 +169,29 @@ class GatedCell(nnx.RNNCellBase):
         self, carry: tuple[Float[Array, "*batch hidden"], ...], inputs: Float[Array, "*batch features"]
     ) -> tuple[tuple[Float[Array, "*batch hidden"], ...], Float[Array, "*batch hidden"]]:
         """One step, as `flax.nnx.RNN` wants it: carry (the states) and input to new carry and output (h)."""
+        new = self.combine(self._gates(carry, inputs), carry)
+        return new, new[0]
+
+    def observe(
+        self, carry: tuple[Float[Array, "*batch hidden"], ...], inputs: Float[Array, "*batch features"]
+    ) -> tuple[tuple[Float[Array, "*batch hidden"], ...], dict[str, Float[Array, "*batch hidden"]]]:
+        """One step: the new carry, and the value of every gate by name (a deferred one as the step activates it)."""
+        values: dict[str, Array] = {}
+
+        def observed(name: str, drive: Drive) -> Drive:
+            def activate(z: Array) -> Array:
+                values[name] = drive.activate(z)
+                return values[name]
+
+            return Drive(drive.from_input, drive.from_state, activate)
+
+        gates = self._gates(carry, inputs)
+        new = self.combine({n: observed(n, g) if isinstance(g, Drive) else g for n, g in gates.items()}, carry)
+        values |= {name: gate for name, gate in gates.items() if not isinstance(gate, Drive)}
+        return new, {name: values[name] for name in self.gates if name in values}
+
+    def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
+        """The gates of one step."""
         hidden, names = self.hidden_features, self.joint + self.deferred
         from_input = jnp.split(inputs @ self.kernel[...], len(names), axis=-1)
         if self.bias is not None:
@@ -192,8 +215,7 @@ class GatedCell(nnx.RNNCellBase):
                 gates[name] = Drive(z, from_state, gate.activation)
             else:
                 gates[name] = gate(z + carry[0] @ kernel)
-        new = self.combine(gates, carry)
-        return new, new[0]
+        return gates
 
     def initialize_carry(
         self,
@@ -218,3 +240,8 @@ class GatedCell(nnx.RNNCellBase):
     def num_feature_axes(self) -> int:
         """Number of feature axes of the input, for `flax.nnx.RNN`."""
         return 1
+
+
+def is_gated(cell: nnx.RNNCellBase) -> TypeGuard[GatedCell]:
+    """Whether a cell is written by gate, and steps as `GatedCell` does."""
+    return isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from rnnbench.cells.activations import Sweep
-from rnnbench.cells.base import Drive, GatedCell, States
+from rnnbench.cells.base import Drive, GatedCell, States, is_gated
 
 Inputs = Float[Array, "time batch features"]
 Mask = Bool[Array, "time batch"]
@@ -52,7 +52,7 @@ def unroll(
     """
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
-    if isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__:
+    if is_gated(cell):
         inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
         return _gated_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
     return plain_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
@@ -209,8 +209,8 @@ _CACHE = 2**19
 def _chunk(steps: int, step_bytes: int) -> int:
     """Steps between two sums of the weights' gradients: as many as leave the gates' gradients in a core's cache.
 
-    All of them where they are at most six times that: in chunks, what the reverse scan needs is copied once more. A number that
-    divides `steps` is preferred, since a remainder is compiled as a second scan.
+    All of them where they are at most six times that: in chunks, what the reverse scan needs is copied once more. A
+    number that divides `steps` is preferred, since a remainder is compiled as a second scan.
     """
     if steps * step_bytes <= 6 * _CACHE:
         return steps

@@ -1,4 +1,4 @@
-"""Measurements on a fixed batch: where in time the gradient is."""
+"""Where in time the gradient is."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,24 @@ from rnnbench.model import Model, state_names
 from rnnbench.tasks.base import Example, Task
 
 
-def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, str], Float[Array, " time"]]:
-    """||dL/ds_t|| for every layer, state s (`h`; for an LSTM also `c`) and time step t.
+def state_gradients(model: Model, task: Task, batch: Example) -> list[PyTree]:
+    """dL/ds_t of every example, for each layer a pytree like its carry, with leading axes time and batch.
 
-    L is an example's `task.probe_loss`. The states of a step are taken as independent: dL/dh_t counts what
-    flows from h_t into the output and into step t + 1. The norm is over the hidden units, its mean over the batch.
+    L is an example's `task.probe_loss`. The states of a step are taken as independent: dL/dh_t counts what flows from
+    h_t into the output and into step t + 1.
+    """
+
+    def total_loss(perturbation: list[PyTree]) -> Float[Array, ""]:
+        outputs, _ = model(batch.inputs, batch.mask, perturbation=perturbation)
+        return jnp.sum(jax.vmap(task.probe_loss)(outputs, batch))
+
+    return jax.grad(total_loss)(model.zero_perturbation(batch.inputs))
+
+
+def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, str], Float[Array, "time batch"]]:
+    """||dL/ds_t|| for every layer, state s (`h`; for an LSTM also `c`), time step t and example.
+
+    The norm is over the hidden units; see `state_gradients` for dL/ds_t.
 
     Args:
         model: the model with its parameters.
@@ -20,16 +33,10 @@ def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, s
         batch: the probe batch; its examples should have their answer at the same step.
 
     Returns:
-        The norms of every step by (layer, state).
+        The norms by (layer, state).
     """
-
-    def total_loss(perturbation: list[PyTree]) -> Float[Array, ""]:
-        outputs, _ = model(batch.inputs, batch.mask, perturbation=perturbation)
-        return jnp.sum(jax.vmap(task.probe_loss)(outputs, batch))
-
-    gradients = jax.grad(total_loss)(model.zero_perturbation(batch.inputs))
     return {
-        (layer, state): jnp.mean(jnp.linalg.norm(leaf, axis=-1), axis=-1)
-        for layer, gradient in enumerate(gradients)
+        (layer, state): jnp.linalg.norm(leaf, axis=-1)
+        for layer, gradient in enumerate(state_gradients(model, task, batch))
         for state, leaf in zip(state_names(model.layers[layer]), jax.tree.leaves(gradient), strict=True)
     }

@@ -101,6 +101,13 @@ class Task(abc.ABC):
         del test_set
         return {name: float(np.mean(values)) for name, values in metrics.items()}
 
+    def trace_set(self) -> tuple[Shaped[np.ndarray, "batch time ..."], Bool[np.ndarray, "batch time"], list[list[str]]]:
+        """Examples through which a reader follows the gates: inputs, mask, and of each example a word for each step.
+
+        By default none.
+        """
+        return np.zeros((0, self.length)), np.zeros((0, self.length), bool), []
+
     def showcase(self, predict: Callable[[Array, Array], Array]) -> list[dict[str, object]]:
         """What to show a reader of this model: rows of prompt, continuation, probability and correct.
 

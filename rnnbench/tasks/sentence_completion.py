@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
 from rnnbench.annotations import FOLDABLE
 from rnnbench.tasks.base import TEST_SEED, Example, Task, cross_entropy
@@ -293,19 +293,32 @@ class SentenceCompletion(Task):
             "effective_span": float(span),
         }
 
+    def trace_set(self) -> tuple[Int[np.ndarray, "batch time"], Bool[np.ndarray, "batch time"], list[list[str]]]:
+        """The loan sentences up to the decided word.
+
+        None where the task has no sentences about tense or none of that distance.
+        """
+        prompts = [prompt for prompt, _ in LOAN_SENTENCES]
+        if "tense" not in self.kinds or self.max_distance < LOAN_DISTANCE:
+            prompts = []
+        sizes = np.array([len(encode(prompt)) for prompt in prompts], int)
+        inputs = np.zeros((len(prompts), self.length), np.int32)
+        if prompts:
+            words = padded(prompts)
+            inputs[:, : words.shape[1]] = words
+        mask = np.arange(self.length)[None, :] < sizes[:, None]
+        return inputs, mask, [prompt.split() for prompt in prompts]
+
     def showcase(self, predict: Callable[[Array, Array], Array]) -> list[dict[str, object]]:
         """The loan sentences: for each, the probability of "need" and of "had", the two of them taken as the only
         choices (they add up to 1). `correct` marks the one that the cue asks for.
 
         Nothing where the task has no sentences about tense or none of that distance.
         """
-        if "tense" not in self.kinds or self.max_distance < LOAN_DISTANCE:
+        inputs, mask, words = self.trace_set()
+        if not words:
             return []
-        sizes = np.array([len(encode(prompt)) for prompt, _ in LOAN_SENTENCES])
-        inputs = np.zeros((len(sizes), self.length), np.int32)
-        words = padded([prompt for prompt, _ in LOAN_SENTENCES])
-        inputs[:, : words.shape[1]] = words
-        mask = np.arange(self.length)[None, :] < sizes[:, None]
+        sizes = mask.sum(axis=1)
         outputs = np.asarray(predict(jnp.asarray(inputs), jnp.asarray(mask)))
         forms = [form for _, form in LOAN_SENTENCES]
         logits = outputs[np.arange(len(sizes)), sizes - 1][:, encode(" ".join(forms))]

@@ -1,0 +1,42 @@
+"""What the state still knows of the first input."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+RIDGES = (1e-6, 1e-4, 1e-2, 1.0)
+"""Penalties that are tried, as shares of the largest squared singular value of the states."""
+
+
+def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch features"]) -> Float[Array, " time"]:
+    """How well x_1 can be read off h_t by a linear map, for every t: R^2 on examples left out, 0 to 1.
+
+        x_1 ~ a + h_t B,    R^2 = 1 - sum_n |x_n - x_n^(-n)|^2 / sum_n |x_n - mean^(-n)|^2
+
+    B is fitted in closed form by ridge regression; x_n^(-n) is the fit from all examples but n, which is known in
+    closed form too: the residual over 1 - H_nn (Allen 1974). The best penalty of a few counts, and an R^2 below 0 is 0.
+    Jaeger (2001) measures memory in the same way, with inputs delayed.
+
+    Args:
+        states: h_t of every example, time first.
+        first: x_1 of every example: features, or a token's embedding.
+    """
+    examples = first.shape[0]
+    others = examples / (examples - 1)
+    target = first - first.mean(0, keepdims=True)
+    total = jnp.sum(jnp.square(others * target))
+
+    def at_step(h: Float[Array, "batch hidden"]) -> Float[Array, ""]:
+        left, scale, _ = jnp.linalg.svd(h - h.mean(0, keepdims=True), full_matrices=False)
+        squares = jnp.square(scale)
+
+        def score(ridge: Float[Array, ""]) -> Float[Array, ""]:
+            kept = squares / (squares + ridge * squares[0] + jnp.finfo(h.dtype).tiny)
+            fit = left @ (kept[:, None] * (left.T @ target))
+            leverage = 1 / examples + jnp.square(left) @ kept
+            errors = (target - fit) / jnp.maximum(1 - leverage, 1e-6)[:, None]
+            return 1 - jnp.sum(jnp.square(errors)) / total
+
+        return jnp.max(jax.vmap(score)(jnp.array(RIDGES)))
+
+    return jnp.where(total > 0, jnp.clip(jax.lax.map(at_step, states), 0, 1), jnp.nan)

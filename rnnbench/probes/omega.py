@@ -1,0 +1,64 @@
+"""Pascanu's Omega: by how much a step back in time changes the norm of the gradient."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float, PyTree
+
+from rnnbench.model import Model
+from rnnbench.probes.gradient_flow import state_gradients
+from rnnbench.tasks.base import Example, Task
+
+
+def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
+    """The regulariser of Pascanu, Mikolov & Bengio (2013), equation 9, the mean over the batch and the sum over layers.
+
+        Omega = sum_t ( ||dL/ds_{t+1} ds_{t+1}/ds_t|| / ||dL/ds_{t+1}|| - 1 )^2
+
+    It is 0 where every step back in time keeps the gradient's norm. s are all states of a layer as one vector (h, and
+    c of an LSTM). As in the paper, its own gradient takes s_t and dL/ds_{t+1} as constants: it flows through
+    ds_{t+1}/ds_t alone. Steps that no gradient reaches, and padded ones, do not count.
+
+    Args:
+        model: the model with its parameters.
+        task: whose `probe_loss` is L.
+        batch: examples.
+    """
+    graphdef, state = nnx.split(model)
+    frozen = nnx.merge(graphdef, jax.tree.map(lax.stop_gradient, state))
+    gradients = state_gradients(frozen, task, batch)
+    inputs = frozen.layer_inputs(batch.inputs, batch.mask)
+    counted = (batch.mask[:, 1:] & batch.mask[:, :-1]).T
+    total = jnp.zeros(())
+    for cell, still, xs, gradient in zip(model.layers, frozen.layers, inputs, gradients, strict=True):
+        states = _states(still, xs, batch.mask.T)
+
+        def step(states: PyTree, cell: nnx.RNNCellBase = cell, xs: Array = xs) -> PyTree:
+            return cell(states, xs[1:])[0]
+
+        later = jax.tree.map(lambda leaf: leaf[1:], gradient)
+        (pulled,) = jax.vjp(step, jax.tree.map(lambda leaf: leaf[:-1], states))[1](later)
+        before, after = _squares(pulled), _squares(later)
+        reached = counted & (after > 0)
+        ratio = jnp.sqrt(jnp.where(reached & (before > 0), before, 1.0) / jnp.where(reached, after, 1.0))
+        ratio = jnp.where(before > 0, ratio, 0.0)
+        total += jnp.sum(jnp.where(reached, jnp.square(ratio - 1), 0.0)) / batch.mask.shape[0]
+    return total
+
+
+def _states(cell: nnx.RNNCellBase, xs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]) -> PyTree:
+    """The carry after every step."""
+
+    def step(states: PyTree, x: tuple[Array, Array]) -> tuple[PyTree, PyTree]:
+        inputs_t, mask_t = x
+        new = cell(states, inputs_t)[0]
+        new = jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states)
+        return new, new
+
+    return lax.scan(step, cell.initialize_carry(xs.shape[1:], nnx.Rngs(0)), (xs, mask))[1]
+
+
+def _squares(states: PyTree) -> Float[Array, "time batch"]:
+    """||s_t||^2."""
+    return sum((jnp.sum(jnp.square(leaf), axis=-1) for leaf in jax.tree.leaves(states)), jnp.zeros(()))
