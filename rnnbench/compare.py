@@ -70,14 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for panel in compared["panel"].unique():
         of_task = compared[compared["panel"] == panel]
         order = [line for line, _ in in_order(of_task)]
-        goal = of_task["score_goal"].iloc[0]
-        score = metric_label(of_task["score"].iloc[0])
-        heading = f"{panel}: {score}, {'higher' if goal == 'max' else 'lower'} is better"
-        sections.append((heading, _summary_rows(summary, panel, order)))
+        sections.append((heading(of_task), summary_rows(summary, panel, order)))
         if (own := _pair_rows(pairs, panel, order)) and len(own) > 1:
             sections.append((f"{panel}: seed by seed", own))
-    for heading, rows in sections:
-        console.print(Text(f"\n{heading}\n", style="bold"), soft_wrap=True)
+    for title, rows in sections:
+        console.print(Text(f"\n{title}\n", style="bold"), soft_wrap=True)
         console.print(_rich(rows))
     if note:
         console.print(Text(f"\n{note}", style="dim"), soft_wrap=True)
@@ -99,7 +96,14 @@ Rows = list[list[str]]
 """A table as text, its headings first."""
 
 
-def _summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
+def heading(of_task: pd.DataFrame) -> str:
+    """A task, and by which score its runs are compared."""
+    panel, score, goal = of_task[["panel", "score", "score_goal"]].iloc[0]
+    return f"{panel}: {metric_label(score)}, {'higher' if goal == 'max' else 'lower'} is better"
+
+
+def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
+    """A task's settings in that order, as `statistics.summarize` sums them up; those with a run that is done."""
     own = summary[summary["panel"] == panel].set_index("line")
     rows = [["", "median", "interval", "quartiles", "seeds", "diverged", "solved", "interval", "steps to solve"]]
     for line in (line for line in order if line in own.index):
@@ -163,7 +167,7 @@ def _markdown(rows: Rows) -> str:
 def _write(
     folder: Path, sections: list[tuple[str, Rows]], note: str, summary: pd.DataFrame, pairs: pd.DataFrame
 ) -> None:
-    text = "\n\n".join(f"## {heading}\n\n{_markdown(rows)}" for heading, rows in sections)
+    text = "\n\n".join(f"## {title}\n\n{_markdown(rows)}" for title, rows in sections)
     files: dict[str, Callable[[Path], object]] = {
         "comparison.md": lambda path: path.write_text(f"# Comparison\n\n{text}\n\n{note}".rstrip() + "\n"),
         "comparison.csv": lambda path: summary.to_csv(path, index=False),

@@ -23,7 +23,7 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     not named.
     """
     runs = runs.reset_index(drop=True)
-    config = [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
+    config = config_keys(runs)
     of_task = [name for name in config if name.startswith("task.") and name != "task.name"]
     others = [name for name in config if not name.startswith("task.") and name != "model.name"]
     panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
@@ -36,6 +36,11 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
         compared[name] = [row.get(f"{prefix}.{row['score']}", np.nan) for _, row in runs.iterrows()]
         compared[name] = compared[name].astype(float)
     return compared
+
+
+def config_keys(runs: pd.DataFrame) -> list[str]:
+    """The runs' columns that are keys of their configuration, but for the seed."""
+    return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
 
 
 def cell_label(name: str) -> str:
@@ -63,7 +68,8 @@ def in_order(compared: pd.DataFrame) -> list[tuple[str, str]]:
         natural = [(float(text), "") if odd % 2 else (0.0, text) for odd, text in enumerate(numbers)]
         return known.index(model) if model in known else len(known), model, natural
 
-    return sorted(set(zip(compared["line"], compared["model"], strict=True)), key=key)
+    distinct = compared[["line", "model"]].drop_duplicates()  # of very many rows
+    return sorted(zip(distinct["line"], distinct["model"], strict=True), key=key)
 
 
 def _labels(

@@ -1,4 +1,4 @@
-"""Record tables to figures: score against distance, learning curves, gradient flow.
+"""Record tables to figures: scores, learning curves, gradient flow, gates, Jacobians, memory.
 
 Each function takes tables as `rnnbench.results` gives them and returns a matplotlib `Figure`, which shows itself in a
 notebook and is written by `save`. A panel is a task; a colour is a cell, everywhere the same. Over a setting's seeds
@@ -22,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from rnnbench.comparison import compare, in_order, metric_label
+from rnnbench.comparison import cell_label, compare, in_order, metric_label
 from rnnbench.errors import UserError
 
 COLOURS = {"rnn": "#D55E00", "lstm": "#0072B2", "gru": "#009E73"}
@@ -87,14 +87,14 @@ def score_by_distance(scores: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         UserError: no finished run has scores by distance.
     """
     runs = compare(runs[runs["status"] == "finished"])
-    table = _at_last_step(scores[scores["by"] == "distance"]).merge(runs, on="run_id")
+    table = at_last_step(scores[scores["by"] == "distance"]).merge(runs, on="run_id")
     table = table[table["metric"] == table["score"]]
     if table.empty:
         raise UserError("no finished run has scores by distance")
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        lines = _lines(rows)
+        lines = coloured_lines(rows)
         for i, (line, _, colour) in enumerate(lines):
             seeds = rows[rows["line"] == line].pivot(index="high", columns="run_id", values="value")
             seeds.index *= 1.08 ** (i - (len(lines) - 1) / 2)  # side by side: cells that are all right coincide
@@ -132,7 +132,7 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        for line, _, colour in _lines(rows):
+        for line, _, colour in coloured_lines(rows):
             own = rows[rows["line"] == line]
             _draw_seeds(axes, own.pivot(index="step", columns="run_id", values="value"), colour, label=line)
             last = own[own["status"] == "diverged"].groupby("run_id").tail(1)
@@ -167,20 +167,19 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         raise UserError("no gradient flow was recorded (probe.gradient_flow=true records it)")
     moments = {
         "at initialisation": flow[flow["step"] == 0],
-        "after training": _at_last_step(flow[flow["run_id"].isin(runs["run_id"][runs["status"] == "finished"])]),
+        "after training": at_last_step(flow[flow["run_id"].isin(runs["run_id"][runs["status"] == "finished"])]),
     }
-    tables = {moment: _relative(rows).merge(runs, on="run_id") for moment, rows in moments.items()}
+    tables = {moment: relative_flow(rows).merge(runs, on="run_id") for moment, rows in moments.items()}
     table = pd.concat(tables.values())
     names = _panels(runs, table)
     figure, panels = _grid([(name, moment) for name in names for moment in tables], columns=2, sharey="row")
     for (name, moment), axes in panels.items():
         rows = tables[moment][tables[moment]["panel"] == name]
-        for line, _, colour in _lines(table[table["panel"] == name]):
+        for line, _, colour in coloured_lines(table[table["panel"] == name]):
             for (layer, state), own in rows[rows["line"] == line].groupby(["layer", "state"]):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
                 seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
-                dashes = "-" if state == "h" else (0, (2.5, 1.5))
-                _draw_seeds(axes, seeds, _paler(colour, 0.3 * layer), label=line, linestyle=dashes)
+                _draw_seeds(axes, seeds, paler(colour, 0.3 * layer), label=line, linestyle=_DASHES[state == "h"])
         if rows.empty:
             axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=_GREY)
         axes.set_yscale("log")
@@ -194,12 +193,275 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         axes.set_ylabel("gradient norm\nrelative to the answer's")
         for moment in tables:
             panels[name, moment].set_xlim(table["before"][table["panel"] == name].max(), 0)
-    both = {"h": "hidden state h", "c": "cell state c"} if (table["state"] == "c").any() else {}
-    extra = [
-        Line2D([], [], color=_GREY, linestyle="-" if state == "h" else (0, (2.5, 1.5)), label=label)
-        for state, label in both.items()
-    ]
-    _legend(figure, table, extra)
+    _legend(figure, table, _states_legend(table))
+    return figure
+
+
+@_styled
+def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """The half-life of the gradient on its way back, against training steps: of the top layer's h, and of c dashed.
+
+    A gradient that does not decay has none, and leaves a gap.
+
+    Args:
+        metrics: from `load_metrics`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no half-life was recorded.
+    """
+    runs = compare(runs)
+    table = metrics[(metrics["split"] == "probe") & metrics["metric"].str.startswith("half_life.")]
+    parts = table["metric"].str.split(".", expand=True)
+    if table.empty:
+        raise UserError("no half-life was recorded (probe.gradient_flow=true)")
+    table = _top_layer(table.assign(layer=parts[1].astype(int), state=parts[2])).merge(runs, on="run_id")
+    figure, panels = _grid(_panels(runs, table))
+    for name, axes in panels.items():
+        rows = table[table["panel"] == name]
+        for line, _, colour in coloured_lines(rows):
+            for state, own in rows[rows["line"] == line].groupby("state"):
+                seeds = own.pivot(index="step", columns="run_id", values="value")
+                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"])
+        axes.set_yscale("log")
+        axes.set_xlabel("training steps")
+        axes.set_ylabel("half-life of the gradient (steps)")
+        axes.grid(axis="y", color="#E5E5E5")
+    figure.set_figwidth(max(figure.get_figwidth(), 8.8))  # as wide as the legend
+    _legend(figure, table, _states_legend(table))
+    return figure
+
+
+@_styled
+def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """The gradient at every time step through training: training step upwards, time from left to right.
+
+    The colour is log10 of ||dL/dh_t|| relative to the answer's (see `gradient_flow`), the median over seeds, of the top
+    layer; a millionth and less have one colour. A panel for each cell and state.
+
+    Args:
+        flow: from `load_gradient_flow`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no gradient flow was recorded.
+    """
+    runs = compare(runs)
+    flow = flow[flow["run_id"].isin(runs["run_id"])]
+    if flow.empty:
+        raise UserError("no gradient flow was recorded (probe.gradient_flow=true records it)")
+    table = relative_flow(_top_layer(flow)).merge(runs, on="run_id")
+    states = {
+        (panel, line, state): rows
+        for panel in _panels(runs, table)
+        for line, _, _ in coloured_lines(table[table["panel"] == panel])
+        for state, rows in table[(table["panel"] == panel) & (table["line"] == line)].groupby("state")
+    }
+    figure, panels = _grid(list(states), columns=2 if len(states) == 4 else None)
+    for (panel, line, state), axes in panels.items():
+        rows = states[panel, line, state]
+        grid = rows.groupby(["step", "before"])["share"].median().unstack().sort_index(axis=1, ascending=False)
+        shown = np.log10(grid.clip(lower=1e-12))  # a norm of 0 has a colour, too
+        mesh = axes.pcolormesh(grid.columns, grid.index, shown, cmap="viridis_r", vmin=-6, vmax=0, rasterized=True)
+        axes.set_xlim(rows["before"].max() + 0.5, rows["before"].min() - 0.5)
+        axes.set_title(f"{_plain(line)}, {state}: {_plain(panel)}")
+        axes.set_xlabel("steps before the answer")
+        axes.set_ylabel("training steps")
+    bar = figure.colorbar(mesh, ax=list(panels.values()), ticks=[-6, -4, -2, 0], shrink=0.6)
+    bar.set_ticklabels(["$10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"])
+    bar.set_label("gradient norm, relative")
+    return figure
+
+
+@_styled
+def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = None) -> Figure:
+    """The gates of one run, word by word: a row for each gate, a column for each sentence, a line for each unit.
+
+    Units are in the order of how differently the gate treats the two last sentences at their last word, or of their
+    mean where there is one sentence. Colours go from 0 to 1, for gates with a sign from -1 to 1.
+
+    Args:
+        traces: from `load_gate_traces`.
+        runs: from `load_runs`.
+        run_id: which run; by default the first one that has traces. The top layer is drawn.
+
+    Raises:
+        UserError: the run has no traces.
+    """
+    with_traces = runs[runs["run_id"].isin(traces["run_id"])]
+    chosen = with_traces if run_id is None else with_traces[with_traces["run_id"] == run_id]
+    if chosen.empty:
+        which = "any run" if run_id is None else f"run {run_id}"
+        raise UserError(
+            f"no gates were recorded word by word of {which} (rnnbench probe RUN records them, of tasks with sentences)"
+        )
+    run = chosen.iloc[0]
+    rows = at_last_step(_top_layer(traces[traces["run_id"] == run["run_id"]]))
+    values = {
+        (gate, sentence): own.pivot(index="unit", columns="time", values="value")
+        for (gate, sentence), own in rows.groupby(["gate", "sentence"])
+    }
+    gates, sentences = (sorted(rows[name].unique()) for name in ("gate", "sentence"))
+    words = {sentence: own.groupby("time")["word"].first() for sentence, own in rows.groupby("sentence")}
+    figure, panels = _grid([(gate, sentence) for gate in gates for sentence in sentences], columns=len(sentences))
+    figure.set_figwidth(max(figure.get_figwidth(), 7.5))
+    for (gate, sentence), axes in panels.items():
+        last = [values[gate, other].iloc[:, -1] for other in sentences[-2:]]
+        key = last[1] - last[0] if len(last) == 2 else values[gate, sentence].mean(axis=1)
+        ordered = values[gate, sentence].loc[key.sort_values(kind="stable").index]
+        signed = any((values[gate, other] < 0).any(axis=None) for other in sentences)
+        mesh = axes.pcolormesh(
+            ordered, cmap="RdBu_r" if signed else "viridis", vmin=-1 if signed else 0, vmax=1, rasterized=True
+        )
+        axes.set_xticks(
+            np.arange(ordered.shape[1]) + 0.5,
+            [_plain(word) for word in words[sentence]],
+            rotation=60,
+            ha="right",
+            rotation_mode="anchor",
+        )
+        axes.set_yticks([])
+        axes.set_ylabel("units")
+        axes.set_title(f"{_plain(gate)} gate")
+        figure.colorbar(mesh, ax=axes, ticks=[-1, 0, 1] if signed else [0, 0.5, 1])
+    figure.suptitle(f"{_plain(cell_label(run['model.name']))}, seed {run.get('seed', 'unknown')}")
+    return figure
+
+
+@_styled
+def time_constants(gates: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """For how long each unit holds: 1 / (1 - mean) of every gate between 0 and 1, sorted over the units of all seeds.
+
+    The mean is over the probe batch and time, of the top layer. A panel for each cell and task, a line for each gate.
+
+    Args:
+        gates: from `load_gates`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no run was probed, or no gate is between 0 and 1.
+    """
+    runs = compare(runs)
+    table = _top_layer(gates[gates["time_constant"].notna()]).merge(runs, on="run_id")
+    if table.empty:
+        raise UserError("no gates between 0 and 1 were recorded (rnnbench probe RUN records them)")
+    means = table.groupby(["panel", "line", "gate", "run_id", "unit"], sort=False)["mean"].mean()
+    constants = (1 / (1 - means.clip(upper=1 - 1e-6))).reset_index(name="steps")
+    lines = [(panel, line) for panel in _panels(runs, table) for line, _ in in_order(table[table["panel"] == panel])]
+    lines = [(p, n) for p, n in lines if ((constants["panel"] == p) & (constants["line"] == n)).any()]
+    figure, panels = _grid(lines, sharey=True)
+    for (panel, line), axes in panels.items():
+        own = constants[(constants["panel"] == panel) & (constants["line"] == line)]
+        for number, (gate, of_gate) in enumerate(own.groupby("gate")):
+            steps = np.sort(of_gate["steps"])
+            share = np.linspace(0, 100, len(steps))
+            axes.plot(share, steps, label=_plain(str(gate)), color=_MORE_COLOURS[number % len(_MORE_COLOURS)])
+        axes.set_yscale("log")
+        axes.set_title(f"{_plain(line)}: {_plain(panel)}")
+        axes.set_xlabel("units, in % of all")
+        axes.set_ylabel("time constant (steps)")
+        axes.grid(axis="y", color="#E5E5E5")
+        axes.legend()
+    return figure
+
+
+@_styled
+def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """The largest singular value of dh_{t+k} / dh_t against k, of the top layer; that of all states together dashed.
+
+    Above 1 (the grey line) a change of the state, or the gradient on its way back, can grow over k steps.
+
+    Args:
+        spectra: from `load_spectra`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no run was probed.
+    """
+    runs = compare(runs)
+    table = _top_layer(spectra[(spectra["kind"] == "singular_value") & (spectra["number"] == 0)]).merge(
+        runs, on="run_id"
+    )
+    if table.empty:
+        raise UserError("no Jacobian was recorded (rnnbench probe RUN records it)")
+    table["value"] = table["value"].clip(lower=1e-12)
+    figure, panels = _grid(_panels(runs, table))
+    for name, axes in panels.items():
+        rows = table[table["panel"] == name]
+        for line, _, colour in coloured_lines(rows):
+            for state, own in rows[rows["line"] == line].groupby("state"):
+                seeds = own.pivot(index="lag", columns="run_id", values="value")
+                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"], marker="o")
+        axes.axhline(1, color=_GREY, linewidth=1.6, zorder=1)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("lag k (steps)")
+        axes.set_ylabel("largest singular value")
+        axes.grid(axis="y", color="#E5E5E5")
+    figure.set_figwidth(max(figure.get_figwidth(), 8.8))  # as wide as the legend
+    _legend(figure, table, _states_legend(table, {"h": "of h", "h,c": "of all states"}))
+    return figure
+
+
+@_styled
+def lyapunov_exponents(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """Lyapunov exponents of the top layer's state, largest first; at 0 a change neither grows nor shrinks.
+
+    Args:
+        spectra: from `load_spectra`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no run was probed.
+    """
+    runs = compare(runs)
+    table = _top_layer(spectra[spectra["kind"] == "lyapunov_exponent"]).merge(runs, on="run_id")
+    table = table[np.isfinite(table["value"])]
+    if table.empty:
+        raise UserError("no Lyapunov exponent was recorded (rnnbench probe RUN records them)")
+    figure, panels = _grid(_panels(runs, table))
+    for name, axes in panels.items():
+        rows = table[table["panel"] == name]
+        for line, _, colour in coloured_lines(rows):
+            own = rows[rows["line"] == line].pivot(index="number", columns="run_id", values="value")
+            _draw_seeds(axes, own.set_axis(own.index + 1), colour, label=line)
+        axes.axhline(0, color=_GREY, linewidth=1.6, zorder=1)
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], -3))
+        axes.set_xlabel("number of the exponent")
+        axes.set_ylabel("Lyapunov exponent (1 / step)")
+        axes.grid(axis="y", color="#E5E5E5")
+    _legend(figure, table)
+    return figure
+
+
+@_styled
+def memory(memory: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """How well the first input can be read off the top layer's h at every later step (all states together dashed): R^2.
+
+    Args:
+        memory: from `load_memory`.
+        runs: from `load_runs`; what it does not contain is not drawn.
+
+    Raises:
+        UserError: no run was probed.
+    """
+    runs = compare(runs)
+    table = _top_layer(memory).merge(runs, on="run_id").dropna(subset="r2")
+    if table.empty:
+        raise UserError("no memory was recorded (rnnbench probe RUN records it)")
+    figure, panels = _grid(_panels(runs, table))
+    for name, axes in panels.items():
+        rows = table[table["panel"] == name]
+        for line, _, colour in coloured_lines(rows):
+            for state, own in rows[rows["line"] == line].groupby("state"):
+                seeds = own.pivot(index="time", columns="run_id", values="r2")
+                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"])
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("steps after the first input")
+        axes.set_ylabel("R² of the first input")
+        axes.grid(axis="y", color="#E5E5E5")
+    figure.set_figwidth(max(figure.get_figwidth(), 8.8))  # as wide as the legend
+    _legend(figure, table, _states_legend(table, {"h": "of h", "h,c": "of all states"}))
     return figure
 
 
@@ -221,11 +483,30 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     return paths
 
 
-def _at_last_step(table: pd.DataFrame) -> pd.DataFrame:
+_DASHES: Any = {True: "-", False: (0, (2.5, 1.5))}
+"""Line styles: of the hidden state, and of others."""
+
+
+def _states_legend(table: pd.DataFrame, labels: dict[str, str] | None = None) -> list[Line2D]:
+    """What full and dashed lines are, where there are both."""
+    labels = labels or {"h": "hidden state h", "c": "cell state c"}
+    if set(table["state"]) == {"h"}:
+        return []
+    return [
+        Line2D([], [], color=_GREY, linestyle=_DASHES[state == "h"], label=label) for state, label in labels.items()
+    ]
+
+
+def _top_layer(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["layer"] == table.groupby("run_id")["layer"].transform("max")]
+
+
+def at_last_step(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each run's last step."""
     return table[table["step"] == table.groupby("run_id")["step"].transform("max")]
 
 
-def _relative(flow: pd.DataFrame) -> pd.DataFrame:
+def relative_flow(flow: pd.DataFrame) -> pd.DataFrame:
     """Adds `before`, the steps before the last with a gradient, and `share`, the norm by the state's last above 0.
 
     What comes later is left out: the loss does not depend on it. (On c at the answer it depends through h alone.)
@@ -297,7 +578,7 @@ def _score_axis(axes: Axes, rows: pd.DataFrame) -> None:
         )
 
 
-def _lines(rows: pd.DataFrame) -> list[tuple[str, str, Any]]:
+def coloured_lines(rows: pd.DataFrame) -> list[tuple[str, str, tuple[float, float, float]]]:
     """The settings among rows as (line, model, colour): a cell's further settings in paler colours."""
     found = in_order(rows)
     colours = _colours([model for _, model in found])
@@ -306,7 +587,7 @@ def _lines(rows: pd.DataFrame) -> list[tuple[str, str, Any]]:
     for line, model in found:
         variant = seen[model] = seen.get(model, -1) + 1
         variants = sum(other == model for _, other in found)
-        lines.append((line, model, _paler(colours[model], 0.65 * variant / max(variants - 1, 1))))
+        lines.append((line, model, paler(colours[model], 0.65 * variant / max(variants - 1, 1))))
     return lines
 
 
@@ -321,16 +602,17 @@ def _colours(models: Sequence[str]) -> dict[str, str]:
     return colours
 
 
-def _paler(colour: Any, share: float) -> tuple[float, ...]:
+def paler(colour: Any, share: float) -> tuple[float, float, float]:
     """A colour mixed with white."""
-    return tuple(1 - (1 - channel) * (1 - min(share, 0.75)) for channel in to_rgb(colour))
+    red, green, blue = (1 - (1 - channel) * (1 - min(share, 0.75)) for channel in to_rgb(colour))
+    return red, green, blue
 
 
 def _legend(figure: Figure, table: pd.DataFrame, extra: Sequence[Line2D] = ()) -> None:
     """One legend above all panels, each line once."""
     handles: dict[str, Line2D] = {}
     for _, rows in table.groupby("panel", sort=False):
-        for line, _, colour in _lines(rows):
+        for line, _, colour in coloured_lines(rows):
             handles.setdefault(line, Line2D([], [], color=colour, linewidth=4, label=_plain(line)))
     known = [*handles.values(), *extra]
     width = sum(len(str(handle.get_label())) + 6 for handle in known)

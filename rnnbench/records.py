@@ -129,12 +129,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             "value": pa.float64(),
         }
     ),
-    # How well a linear read-out of h_t knows the first input: R^2 on examples left out.
+    # How well a linear read-out of h, or of all states together, knows the first input: R^2 on examples left out.
     "memory": pa.schema(
         {
             "run_id": pa.string(),
             "step": pa.int64(),
             "layer": pa.int64(),
+            "state": pa.string(),
             "time": pa.int64(),
             "r2": pa.float64(),
         }

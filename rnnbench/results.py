@@ -95,7 +95,7 @@ def load_spectra(path: str | Path) -> pd.DataFrame:
 
 
 def load_memory(path: str | Path) -> pd.DataFrame:
-    """What h_t knows of the first input, as `rnnbench probe` measured it: run_id, step, layer, time, r2."""
+    """What the state knows of the first input (`rnnbench probe` measured it): run_id, step, layer, state, time, r2."""
     return _load(path, "memory")
 
 

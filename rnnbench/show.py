@@ -1,6 +1,7 @@
 """`rnnbench show DIR`: results as tables in the terminal, the models' completions, and the figures."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,12 +14,25 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench import plots
+from rnnbench.compare import Rows
 from rnnbench.comparison import compare, in_order, metric_label
 from rnnbench.errors import UserError
-from rnnbench.results import load_gradient_flow, load_metrics, load_runs, load_scores, load_showcase
+from rnnbench.results import (
+    load_gate_traces,
+    load_gates,
+    load_gradient_flow,
+    load_memory,
+    load_metrics,
+    load_runs,
+    load_scores,
+    load_showcase,
+    load_spectra,
+)
 
 _MOST_NAMED = 8
 """Unfinished or diverged runs that are named one by one."""
+_RIGHT = " (right)"
+"""Ends the heading of the continuation that is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,30 +152,36 @@ def _notes(compared: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
     return notes
 
 
-def _completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> list[RenderableType]:
+def completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
     """For every prompt a table: how probable each setting finds each continuation, and which one is right."""
     finished = compared[compared["status"] == "finished"]
     rows = showcase.merge(finished, on="run_id")
-    rows = rows[rows["step"] == rows.groupby("run_id")["step"].transform("max")]
-    shown: list[RenderableType] = []
+    rows = plots.at_last_step(rows)
+    tables = {}
     for prompt, of_prompt in rows.groupby("prompt", sort=False):
         right = dict(of_prompt.groupby("continuation", sort=False)["correct"].first())
-        headings = [
-            f"{continuation} (right)" if is_right else str(continuation) for continuation, is_right in right.items()
-        ]
-        table = _table(*headings, "seeds right")
+        headings = [f"{continuation}{_RIGHT if is_right else ''}" for continuation, is_right in right.items()]
+        table = [["", *headings, "seeds right"]]
         for line, _ in in_order(of_prompt):
             own = of_prompt[of_prompt["line"] == line].pivot(
                 index="run_id", columns="continuation", values="probability"
             )
             wanted = [name for name, is_right in right.items() if is_right]
             hits = int(own.idxmax(axis=1).isin(wanted).sum())
-            cells = [
-                Text(f"{100 * own[name].median():.0f} %", style="bold" if is_right else "")
-                for name, is_right in right.items()
-            ]
-            table.add_row(Text(line, style="bold"), *cells, f"{hits} of {len(own)}")
-        shown += [Text(f'\n"{_sentence(str(prompt))} ___"\n', style="bold"), table]
+            medians = [f"{100 * own[name].median():.0f} %" for name in right]
+            table.append([line, *medians, f"{hits} of {len(own)}"])
+        tables[f'"{_sentence(str(prompt))} ___"'] = table
+    return tables
+
+
+def _completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> list[RenderableType]:
+    shown: list[RenderableType] = []
+    for sentence, (headings, *rows) in completions(compared, showcase).items():
+        table = _table(*headings[1:])
+        for line, *cells in rows:
+            styles = ["bold" if heading.endswith(_RIGHT) else "" for heading in headings[1:]]
+            table.add_row(Text(line, style="bold"), *map(Text, cells, styles))
+        shown += [Text(f"\n{sentence}\n", style="bold"), table]
     return shown
 
 
@@ -173,12 +193,27 @@ def _sentence(prompt: str) -> str:
 
 def _write_figures(console: Console, folder: Path, figures: Path, runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Draws what there is to draw, and prints where it is."""
+    metrics, flow, traces = load_metrics(folder), load_gradient_flow(folder), load_gate_traces(folder)
     drawings = {
         "score_by_distance": lambda: plots.score_by_distance(scores, runs),
-        "learning_curves": lambda: plots.learning_curves(load_metrics(folder), runs),
-        "gradient_flow": lambda: plots.gradient_flow(load_gradient_flow(folder), runs),
+        "learning_curves": lambda: plots.learning_curves(metrics, runs),
+        "gradient_flow": lambda: plots.gradient_flow(flow, runs),
+        "gradient_map": lambda: plots.gradient_map(flow, runs),
+        "half_life": lambda: plots.half_life(metrics, runs),
     }
+    for model, own in runs[runs["run_id"].isin(traces["run_id"])].groupby("model.name"):
+        drawings[f"gates_{model}"] = functools.partial(plots.gate_traces, traces, own)
     console.print()
+    spectra, gates, memory = load_spectra(folder), load_gates(folder), load_memory(folder)
+    if spectra.empty:
+        console.print("no figures of Jacobians and memory: rnnbench probe measures them")
+    else:
+        drawings |= {
+            "singular_values": lambda: plots.singular_values(spectra, runs),
+            "lyapunov_exponents": lambda: plots.lyapunov_exponents(spectra, runs),
+            "time_constants": lambda: plots.time_constants(gates, runs),
+            "memory": lambda: plots.memory(memory, runs),
+        }
     for name, draw in drawings.items():
         try:
             figure = draw()

@@ -240,3 +240,116 @@ def test_figures_are_written_with_the_same_bytes_whatever_the_callers_style(scor
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the figure .*file/first"):
         plots.save(plots.score_by_distance(scores, runs), tmp_path / "file/first")
+
+
+def lines_of(runs, **columns):
+    """A table with a row for each run and each place in the columns."""
+    return pd.concat([pd.DataFrame({"run_id": run_id, "step": 20, "layer": 0} | columns) for run_id in runs["run_id"]])
+
+
+def test_half_lives_are_of_the_top_layer_and_leave_gaps(runs):
+    values = dict(zip(runs["run_id"], range(1, 7), strict=True))
+    rows = [
+        {
+            "run_id": run_id,
+            "step": step,
+            "split": "probe",
+            "metric": f"half_life.{layer}.h",
+            "value": value * (layer + 1),
+        }
+        for run_id, value in values.items()
+        for step in (0, 10, 20)
+        for layer in (0, 1)
+        if (run_id, step) != ("gru1", 10)  # no decay there
+    ]
+    (axes,) = plots.half_life(pd.DataFrame(rows), runs).axes
+    line = median_line(axes, "GRU")
+    assert line.get_xdata().tolist() == [0, 20]
+    np.testing.assert_allclose(line.get_ydata(), [10, 10])
+    assert axes.get_yscale() == "log"
+    with pytest.raises(UserError, match="no half-life was recorded"):
+        plots.half_life(pd.DataFrame(rows).assign(split="train"), runs)
+
+
+def test_a_gradient_map_has_the_median_share_of_every_step(runs):
+    base = {"gru0": 0.1, "gru1": 0.01, "gru2": 0.001, "rnn0": 0.0, "rnn1": 0.0, "rnn2": 0.0}
+    figure = plots.gradient_map(flow_of(base, lambda name, step, state: base[name] if step else 1.0), runs)
+    rnn, gru = figure.axes[:2]
+    assert gru.get_title(loc="left") == "GRU, h: Copy memory"
+    (mesh,) = gru.collections
+    np.testing.assert_allclose(mesh.get_array(), [[0] * 5, [-8, -6, -4, -2, 0]], atol=1e-12)
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (-6, 0)
+    assert gru.get_xlim() == (4.5, -0.5)
+    assert not np.ma.is_masked(rnn.collections[0].get_array()), "a norm of 0 has a colour"
+    with pytest.raises(UserError, match="no gradient flow was recorded"):
+        plots.gradient_map(flow_of(["other"], lambda *_: 1.0), runs)
+
+
+def traces_of(run_id, words=("last", "year"), sign=1.0):
+    """Two sentences, two units: unit 0 differs most between them at the last word."""
+    return pd.DataFrame(
+        {"run_id": run_id, "step": 20, "sentence": sentence, "time": time, "word": word, "layer": 0, "gate": gate,
+         "unit": unit, "value": sign * (0.1 * time + 0.5 * sentence * (unit == 0))}
+        for sentence in (0, 1) for time, word in enumerate(words) for gate in ("forget", "input") for unit in (0, 1)
+    )  # fmt: skip
+
+
+def test_gates_are_drawn_word_by_word_unit_by_unit(runs):
+    figure = plots.gate_traces(traces_of("gru1", words=("$x$", "year")), runs)
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == ["forget gate"] * 2 + ["input gate"] * 2
+    np.testing.assert_allclose(panels[1].collections[0].get_array(), [[0, 0.1], [0.5, 0.6]])
+    assert [tick.get_text() for tick in panels[0].get_xticklabels()] == [r"\$x\$", "year"]
+    assert figure._suptitle.get_text() == "GRU, seed 1"
+    assert panels[0].collections[0].norm.vmin == 0
+    signed = plots.gate_traces(traces_of("gru1", sign=-1.0), runs).axes[0].collections[0]
+    assert (signed.norm.vmin, signed.norm.vmax) == (-1, 1)
+    with pytest.raises(UserError, match="no gates were recorded word by word of run gru0"):
+        plots.gate_traces(traces_of("gru1"), runs, "gru0")
+    with pytest.raises(UserError, match="no gates were recorded word by word of any run"):
+        plots.gate_traces(traces_of("gone"), runs)
+
+
+def test_time_constants_are_of_the_mean_gate(runs):
+    gates = lines_of(runs[:1], gate="forget", unit=[0, 0, 1, 1], time=[0, 1, 0, 1], mean=[0.4, 0.6, 0.9, 0.9],
+                     time_constant=1.0)  # fmt: skip
+    unbounded = gates.assign(gate="candidate", time_constant=np.nan)
+    (axes,) = plots.time_constants(pd.concat([gates, unbounded]), runs).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_ydata(), [2, 10])
+    assert line.get_label() == "forget"
+    with pytest.raises(UserError, match="no gates between 0 and 1"):
+        plots.time_constants(unbounded, runs)
+
+
+def test_the_largest_singular_value_is_drawn_against_the_lag(runs):
+    spectra = lines_of(runs, kind="singular_value", state="h", lag=[1, 2, 2], number=[0, 0, 1], value=[0.5, 0.25, 9.0])
+    both = spectra.assign(state="h,c", value=1.0)
+    figure = plots.singular_values(pd.concat([spectra, both]), runs)
+    (axes,) = figure.axes
+    full, dashed = [line for line in axes.lines if line.get_label() == "GRU"]
+    assert full.get_xdata().tolist() == [1, 2]
+    np.testing.assert_allclose(full.get_ydata(), [0.5, 0.25])
+    assert (full.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    assert legend(figure) == ["RNN", "GRU", "of h", "of all states"]
+    with pytest.raises(UserError, match="no Jacobian was recorded"):
+        plots.singular_values(spectra.assign(kind="spectral_radius"), runs)
+
+
+def test_lyapunov_exponents_are_numbered_from_1(runs):
+    spectra = lines_of(runs, kind="lyapunov_exponent", state="h", lag=0, number=[0, 1, 2], value=[0.1, -0.5, -np.inf])
+    line = median_line(plots.lyapunov_exponents(spectra, runs).axes[0], "GRU")
+    assert line.get_xdata().tolist() == [1, 2]
+    np.testing.assert_allclose(line.get_ydata(), [0.1, -0.5])
+    with pytest.raises(UserError, match="no Lyapunov exponent was recorded"):
+        plots.lyapunov_exponents(spectra.assign(kind="singular_value"), runs)
+
+
+def test_memory_of_h_and_of_all_states(runs):
+    memory = lines_of(runs, state="h", time=[0, 1], r2=[1.0, 0.2])
+    (axes,) = plots.memory(pd.concat([memory, memory.assign(state="h,c", r2=0.9)]), runs).axes
+    full, dashed = [line for line in axes.lines if line.get_label() == "RNN"]
+    np.testing.assert_allclose(full.get_ydata(), [1, 0.2])
+    np.testing.assert_allclose(dashed.get_ydata(), 0.9)
+    with pytest.raises(UserError, match="no memory was recorded"):
+        plots.memory(memory.assign(r2=np.nan), runs)

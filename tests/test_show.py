@@ -31,7 +31,7 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
                        "count": 8},
             "metrics": {**at, "step": [0, 40], "split": "test", "metric": score, "value": [0.25, result]},
             "gradient_flow": {**at, "step": [0, 0, 40, 40], "layer": 0, "state": "h", "time": [0, 1, 0, 1],
-                              "norm": [0.5, 1, 0.1, 1]},
+                              "norm": [0.5, 1, 0.1, 1], **dict.fromkeys(("q10", "q50", "q90"), 1.0)},
         }  # fmt: skip
         if with_showcase:
             words = {"continuation": ["need", "had"], "correct": [False, True]}
