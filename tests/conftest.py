@@ -31,11 +31,11 @@ jax.devices()  # from now on nothing changes their number
 
 TINY = [
     *("task=adding", "task.length=6", "model.hidden_size=4", "probe.size=4", "train.steps=8", "train.eval_every=4"),
-    *("train.log_every=2", "train.batch_size=8", "train.test_size=16"),
+    *("train.log_every=2", "train.batch_size=8", "train.test_size=16", "report=false"),
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> list[str]:
     """Overrides that shrink the configuration, for a command line."""
     return list(TINY)

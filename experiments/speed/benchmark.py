@@ -256,11 +256,11 @@ def start(rounds: int) -> dict[str, Any]:
             return time.perf_counter() - begin
 
         starts = [first_step(number) for number in range(rounds + 1)]
-        committed = sorted((HERE.parent / "quickstart" / "results").glob("*-*"))
+        committed = sorted(path.parent for path in (HERE.parent / "quickstart" / "results").glob("*/runs.parquet"))
         for number in range(1000):
             copy = Path(folder, "many", f"run{number}")
             shutil.copytree(committed[number % len(committed)], copy)
-            runs = pq.read_table(copy / "runs.parquet")
+            runs = pq.read_table(copy / "runs.parquet").slice(0, 1)
             own = runs.set_column(0, runs.schema.field("run_id"), pa.array([f"{number:012x}"]))
             pq.write_table(own, copy / "runs.parquet")
         reading = (

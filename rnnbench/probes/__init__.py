@@ -9,6 +9,7 @@ from rnnbench.probes.gradient_flow import gradient_flow
 from rnnbench.probes.jacobians import lyapunov_exponents, singular_values, spectral_radii
 from rnnbench.probes.memory import memory
 from rnnbench.probes.omega import omega
+from rnnbench.probes.states import states_over_time
 
 __all__ = [
     "gate_values",
@@ -18,4 +19,5 @@ __all__ = [
     "omega",
     "singular_values",
     "spectral_radii",
+    "states_over_time",
 ]

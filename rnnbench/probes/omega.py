@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from rnnbench.model import Model
 from rnnbench.probes.gradient_flow import state_gradients
+from rnnbench.probes.states import states_over_time
 from rnnbench.tasks.base import Example, Task
 
 
@@ -32,7 +33,7 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
     counted = (batch.mask[:, 1:] & batch.mask[:, :-1]).T
     total = jnp.zeros(())
     for cell, still, xs, gradient in zip(model.layers, frozen.layers, inputs, gradients, strict=True):
-        states = _states(still, xs, batch.mask.T)
+        states = states_over_time(still, xs, batch.mask.T)
 
         def step(states: PyTree, cell: nnx.RNNCellBase = cell, xs: Array = xs) -> PyTree:
             return cell(states, xs[1:])[0]
@@ -45,18 +46,6 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
         ratio = jnp.where(before > 0, ratio, 0.0)
         total += jnp.sum(jnp.where(reached, jnp.square(ratio - 1), 0.0)) / batch.mask.shape[0]
     return total
-
-
-def _states(cell: nnx.RNNCellBase, xs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]) -> PyTree:
-    """The carry after every step."""
-
-    def step(states: PyTree, x: tuple[Array, Array]) -> tuple[PyTree, PyTree]:
-        inputs_t, mask_t = x
-        new = cell(states, inputs_t)[0]
-        new = jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states)
-        return new, new
-
-    return lax.scan(step, cell.initialize_carry(xs.shape[1:], nnx.Rngs(0)), (xs, mask))[1]
 
 
 def _squares(states: PyTree) -> Float[Array, "time batch"]:

@@ -1,0 +1,27 @@
+"""The states of a cell at every step."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+def states_over_time(
+    cell: nnx.RNNCellBase, inputs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]
+) -> PyTree:
+    """The carry after every step, each leaf `(time, batch, hidden)`; a padded step leaves it as it is.
+
+    Args:
+        cell: any cell, from the state in which it starts.
+        inputs: what it sees.
+        mask: False at padded steps.
+    """
+
+    def step(states: PyTree, x: tuple[Array, Array]) -> tuple[PyTree, PyTree]:
+        inputs_t, mask_t = x
+        new = cell(states, inputs_t)[0]
+        new = jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states)
+        return new, new
+
+    return lax.scan(step, cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)), (inputs, mask))[1]
