@@ -25,7 +25,7 @@ from rnnbench.config import parse_members
 from rnnbench.errors import BusyError, Failure, UserError
 from rnnbench.mistakes import GROUPS, TRACEBACK, describe, describe_stumble, did_you_mean
 
-COMMANDS = ("show", "status", "compare")
+COMMANDS = ("show", "status", "compare", "report", "probe")
 
 HELP = """\
 rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
@@ -37,6 +37,8 @@ Usage
   rnnbench status DIR                 how far the sweeps in DIR are
   rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
   rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
+  rnnbench report DIR [--output FILE] all of it as one interactive HTML page
+  rnnbench probe RUN                  gates, Jacobians and memory of trained models, from their checkpoints
 
 Examples
   rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1

@@ -104,6 +104,7 @@ class Config:
     Attributes:
         devices: number of CPU devices; None: one per core.
         compilation_cache: whether compiled programs are kept in the user's cache folder.
+        report: whether a sweep ends with a page about all that is in its output folder.
         experiment: tables that a study looks its settings up in. What comes out of them is in the
             settings themselves, so they are no part of a run's identity.
     """
@@ -121,6 +122,7 @@ class Config:
     overwrite: bool = False
     devices: int | None = None
     compilation_cache: bool = True
+    report: bool = True
     experiment: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 

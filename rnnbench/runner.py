@@ -86,7 +86,9 @@ def _train(configs: Sequence[Config]) -> list[Row]:
 def _records(folder: Path, config: Config) -> Records | Unrecorded:
     """The job's folder, of which the leader takes hold."""
     resolved = dataclasses.asdict(config)
-    del resolved["overwrite"], resolved["compilation_cache"], resolved["population"]["place"], resolved["distributed"]
+    for key in ("overwrite", "compilation_cache", "report", "distributed"):
+        del resolved[key]
+    del resolved["population"]["place"]
     held: list[Records] = []
     distributed.lead(lambda: held.append(Records(folder, resolved, overwrite=config.overwrite)))
     return held[0] if held else Unrecorded(folder)

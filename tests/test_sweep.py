@@ -76,8 +76,9 @@ def test_what_folds(jobs: Jobs, axis: str, folds: bool) -> None:
 
 def test_what_folds_is_declared_by_the_code(compose: Compose) -> None:
     adam = {"optimizer.learning_rate", "optimizer.b1", "optimizer.b2", "optimizer.eps"}
-    assert foldable(compose("model=lstm")) == {"seed", "train.clip_norm", "model.cell.forget_bias", *adam}
-    assert foldable(compose("model=gru", "train.clip_norm=null")) == {"seed", "model.cell.update_bias", *adam}
+    every = {"seed", "train.omega", *adam}
+    assert foldable(compose("model=lstm")) == {"train.clip_norm", "model.cell.forget_bias", *every}
+    assert foldable(compose("model=gru", "train.clip_norm=null")) == {"model.cell.update_bias", *every}
     assert "task.distance" in foldable(with_distance(compose(), 4))
 
 
@@ -231,9 +232,18 @@ def test_four_devices_give_the_tables_of_one(tiny: list[str], tmp_path: Path, mo
         assert sweep(tiny, tmp_path / "one", "model=rnn,gru", "seed=range(6)") == 0
     for load in (rnnbench.load_metrics, rnnbench.load_scores, rnnbench.load_gradient_flow):
         four, one = load(tmp_path / "four"), load(tmp_path / "one")
-        value = four.columns[-1] if "norm" in four else "value"
+        value = ["norm", "q10", "q50", "q90"] if "norm" in four else ["value"]
         assert four.drop(columns=value).equals(one.drop(columns=value))
         np.testing.assert_allclose(four[value], one[value], rtol=1e-3, atol=1e-6)
+
+
+def test_a_sweep_ends_with_a_page_about_it(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = [override for override in tiny if override != "report=false"]
+    axes = ["optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e-3,1e30"]
+    assert sweep(tiny, tmp_path, *axes) == 3, "one diverges"
+    assert f"written: {tmp_path}/report.html" in capsys.readouterr().err
+    page = (tmp_path / "report.html").read_text()
+    assert all(run_id in page for run_id in rnnbench.load_runs(tmp_path).run_id)
 
 
 def test_overwrite_trains_all_again(jobs: Jobs, tiny: list[str], tmp_path: Path) -> None:
@@ -245,6 +255,7 @@ AXES = {
     "optimizer.learning_rate": (1e-3, 3e-2),
     "model.cell.forget_bias": (0.0, 2.0),
     "train.clip_norm": (0.01, 1.0),
+    "train.omega": (0.5, 3.0),
 }
 
 

@@ -15,6 +15,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
+from rnnbench.errors import FailedJobsError
+
 
 @dataclasses.dataclass
 class FoldingSweeperConf:
@@ -65,4 +67,15 @@ class FoldingSweeper(Sweeper):
         sweep.announce(planned)
         if planned.jobs:
             Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-            sweep.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
+            failed = None
+            try:
+                sweep.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
+            except FailedJobsError as error:
+                failed = error
+            if self.config.report:
+                from rnnbench.report import report_sweep
+
+                for output in planned.runs:
+                    report_sweep(Path(output))
+            if failed is not None:
+                raise failed
