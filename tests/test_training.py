@@ -11,6 +11,7 @@ from flax import nnx
 
 from rnnbench.config import Config
 from rnnbench.population import program
+from rnnbench.probes import omega
 
 Compose = Callable[..., Config]
 
@@ -34,19 +35,28 @@ def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
             examples = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(outputs))]
             return jnp.mean(jnp.stack([task.loss(*pair) for pair in zip(outputs, examples, strict=True)]))
 
+        def penalty(params: dict, batch: object = batch) -> jax.Array:
+            return omega(nnx.merge(shared.graphdef, params), task, batch)
+
         value, gradient = jax.value_and_grad(loss)(params)
-        rows.append({"loss": float(value), "grad_norm": float(optax.tree.norm(gradient))})
+        extra, more = jax.value_and_grad(penalty)(params)
+        gradient = jax.tree.map(lambda own, other: own + config.train.omega * other, gradient, more)
+        rows.append({"loss": float(value), "omega": float(extra), "grad_norm": float(optax.tree.norm(gradient))})
         updates, opt_state = optimizer.update(gradient, opt_state, params)
         params = optax.apply_updates(params, updates)
     return rows, params
 
 
-def test_a_segment_is_optax_step_by_step(compose: Compose) -> None:
-    config = compose("train.clip_norm=3.6", "train.steps=6", "train.eval_every=6")
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_a_segment_is_optax_step_by_step(compose: Compose, weight: float) -> None:
+    config = compose("train.clip_norm=3.6", "train.steps=6", "train.eval_every=6", f"train.omega={weight}")
     expected, params = by_hand(config, 6)
     shared = program([config])
     states, scalars = shared.segment(shared.place([shared.init(config)]))
     np.testing.assert_allclose(scalars["loss"][0], [row["loss"] for row in expected], rtol=2e-5)
+    assert ("omega" in scalars) == (weight > 0), "it costs nothing where it is off"
+    if weight > 0:
+        np.testing.assert_allclose(scalars["omega"][0], [row["omega"] for row in expected], rtol=1e-4)
     norms = np.array([row["grad_norm"] for row in expected])
     np.testing.assert_allclose(scalars["grad_norm"][0], norms, rtol=2e-5)
     np.testing.assert_array_equal(scalars["clipped"][0], norms > 3.6)
