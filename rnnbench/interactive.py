@@ -39,7 +39,8 @@ class FlowCurve(NamedTuple):
     Attributes:
         name: the setting, and which of its states where there are several.
         look: plotly's properties of its line.
-        shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps.
+        shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps. At
+            a step without an evaluation, and once it has ended, a setting has its last.
     """
 
     name: str
@@ -49,11 +50,11 @@ class FlowCurve(NamedTuple):
 
 def learning_curves(rows: pd.DataFrame) -> go.Figure:
     """The score against training steps: a setting's median and band over rows that all its seeds have."""
-    rows = rows[rows["step"].isin(_thinned(rows["step"], _MOST_POINTS))]
     lines = plots.coloured_lines(rows)
     traces: list[go.Scatter] = []
     for line, _, paint in lines:
-        own, colour = rows[rows["line"] == line], to_hex(paint)
+        whole, colour = rows[rows["line"] == line], to_hex(paint)
+        own = whole[whole["step"].isin(_thinned(whole["step"], _MOST_POINTS))]
         seeds = own.pivot(index="step", columns="run_id", values="value")
         common = seeds.dropna()
         behind = {"legendgroup": line, "showlegend": False, "hoverinfo": "skip", "mode": "lines"}
@@ -66,8 +67,8 @@ def learning_curves(rows: pd.DataFrame) -> go.Figure:
             traces.append(_curve(apart, line={"color": colour, "width": 1}, opacity=0.4, **behind))
         look = {"color": colour, "width": 2.5}
         traces.append(_curve(common.median(axis=1), name=_label(line), line=look, legendgroup=line))
-        if (own["status"] == "diverged").any():
-            last = plots.at_last_step(own[own["status"] == "diverged"]).set_index("step")["value"]
+        if (whole["status"] == "diverged").any():
+            last = plots.at_last_step(whole[whole["status"] == "diverged"]).set_index("step")["value"]
             cross = {"symbol": "x", "size": 9, "color": colour}
             traces.append(_curve(last, name=_label(f"{line}, diverged"), mode="markers", marker=cross))
     traces += _chance(rows, [0, int(rows["step"].max())])
@@ -104,7 +105,7 @@ def scores(rows: pd.DataFrame) -> go.Figure:
 def flow_curves(rows: pd.DataFrame) -> list[FlowCurve]:
     """What `plots.relative_flow` made of the gradients, by setting, layer and state."""
     steps = _thinned(rows["step"], _MOST_STEPS)
-    rows = rows[rows["step"].isin(steps) & rows["before"].isin(_thinned(rows["before"], _MOST_POINTS))]
+    rows = rows[rows["before"].isin(_thinned(rows["before"], _MOST_POINTS))]
     rows = rows.sort_values(["layer", "state"], ascending=[True, False], kind="stable")  # h before c
     several = rows["layer"].nunique() > 1
     curves = []
@@ -113,8 +114,9 @@ def flow_curves(rows: pd.DataFrame) -> list[FlowCurve]:
         for (layer, state), own in states:
             name = f"{line}{f', layer {layer + 1}' if several else ''}{', cell state' if state == 'c' else ''}"
             look = {"color": to_hex(plots.paler(paint, 0.3 * layer)), "dash": "solid" if state == "h" else "dash"}
-            shares = own.groupby(["before", "step"])["share"].median().unstack().reindex(columns=steps)
-            curves.append(FlowCurve(name, look, shares))
+            shares = own.groupby(["before", "step"])["share"].median().unstack()
+            every = shares.columns.union(steps)  # a setting may have been evaluated at steps of its own
+            curves.append(FlowCurve(name, look, shares.reindex(columns=every).ffill(axis=1)[steps]))
     return curves
 
 

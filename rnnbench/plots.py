@@ -171,6 +171,8 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     }
     tables = {moment: relative_flow(rows).merge(runs, on="run_id") for moment, rows in moments.items()}
     table = pd.concat(tables.values())
+    if table.empty:
+        raise UserError("no step has a gradient: all that was recorded are norms of 0")
     names = _panels(runs, table)
     figure, panels = _grid([(name, moment) for name in names for moment in tables], columns=2, sharey="row")
     for (name, moment), axes in panels.items():
@@ -211,11 +213,14 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         UserError: no half-life was recorded.
     """
     runs = compare(runs)
-    table = metrics[(metrics["split"] == "probe") & metrics["metric"].str.startswith("half_life.")]
-    parts = table["metric"].str.split(".", expand=True)
+    # Of the rate, which is recorded where it is negative, too.
+    table = metrics[(metrics["split"] == "probe") & metrics["metric"].str.startswith("decay_rate.")]
+    table = table.merge(runs, on="run_id")
     if table.empty:
         raise UserError("no half-life was recorded (probe.gradient_flow=true)")
-    table = _top_layer(table.assign(layer=parts[1].astype(int), state=parts[2])).merge(runs, on="run_id")
+    parts = table["metric"].str.split(".", expand=True)
+    table = _top_layer(table.assign(layer=parts[1].astype(int), state=parts[2]))
+    table["value"] = np.log(2) / table["value"].where(table["value"] > 0)
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
@@ -251,18 +256,20 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     if flow.empty:
         raise UserError("no gradient flow was recorded (probe.gradient_flow=true records it)")
     table = relative_flow(_top_layer(flow)).merge(runs, on="run_id")
+    if table.empty:
+        raise UserError("no step has a gradient: all that was recorded are norms of 0")
     states = {
         (panel, line, state): rows
         for panel in _panels(runs, table)
         for line, _, _ in coloured_lines(table[table["panel"] == panel])
         for state, rows in table[(table["panel"] == panel) & (table["line"] == line)].groupby("state")
     }
-    figure, panels = _grid(list(states), columns=2 if len(states) == 4 else None)
+    figure, panels = _grid(list(states), columns=2 if len(states) % 4 == 0 else None)  # 4 or 8 fill two columns
     for (panel, line, state), axes in panels.items():
         rows = states[panel, line, state]
         grid = rows.groupby(["step", "before"])["share"].median().unstack().sort_index(axis=1, ascending=False)
         shown = np.log10(grid.clip(lower=1e-12))  # a norm of 0 has a colour, too
-        mesh = axes.pcolormesh(grid.columns, grid.index, shown, cmap="viridis_r", vmin=-6, vmax=0, rasterized=True)
+        mesh = axes.pcolormesh(grid.columns, grid.index, shown, cmap="viridis", vmin=-6, vmax=0, rasterized=True)
         axes.set_xlim(rows["before"].max() + 0.5, rows["before"].min() - 0.5)
         axes.set_title(f"{_plain(line)}, {state}: {_plain(panel)}")
         axes.set_xlabel("steps before the answer")
@@ -330,9 +337,10 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
 
 @_styled
 def time_constants(gates: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """For how long each unit holds: 1 / (1 - mean) of every gate between 0 and 1, sorted over the units of all seeds.
+    """Time constants 1 / (1 - mean) of every gate between 0 and 1, sorted over the units of all seeds.
 
-    The mean is over the probe batch and time, of the top layer. A panel for each cell and task, a line for each gate.
+    Of an LSTM's forget gate and a GRU's update gate it is for how many steps a unit holds what it has. The mean is over
+    the probe batch and time, of the top layer. A panel for each cell and task, a line for each gate.
 
     Args:
         gates: from `load_gates`.

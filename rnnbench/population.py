@@ -37,8 +37,8 @@ def use_cpu_devices(count: int) -> None:
     jax.config.update("jax_num_cpu_devices", count)
 
 
-FLOW_QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
-"""Quantiles over the probe batch that are recorded of the gradient flow."""
+FLOW_QUANTILES = (0.1, 0.5, 0.9)
+"""Quantiles over the probe batch that are recorded of the gradient flow, as q10, q50 and q90."""
 
 CACHE_BYTES = 2**30
 """Size of the folder of compiled programs; what was not used for longest goes first."""
@@ -328,7 +328,7 @@ class Program:
     def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
         params, number = member
         flow = probes.gradient_flow(self.model(params), self.task, jax.tree.map(lambda x: x[number], sets))
-        levels = jnp.array(list(FLOW_QUANTILES.values()))
+        levels = jnp.array(FLOW_QUANTILES)
         return {
             name: jnp.concatenate([norms.mean(-1)[None], jnp.quantile(norms, levels, axis=-1)])
             for name, norms in flow.items()

@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import yaml
-from jaxtyping import Float, PyTree
+from jaxtyping import Bool, Float, PyTree
 from omegaconf import OmegaConf
 from rich import box
 from rich.console import Console
@@ -20,14 +22,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench import population, probes
+from rnnbench.cells import Deferred, GatedCell, sigmoid
 from rnnbench.checkpoints import Checkpoints
-from rnnbench.comparison import cell_label
+from rnnbench.comparison import compare
 from rnnbench.config import Config, parse_members, run_id
 from rnnbench.errors import UserError
-from rnnbench.evaluation import concatenated, trace_parts
+from rnnbench.evaluation import trace_parts
 from rnnbench.model import state_names
 from rnnbench.population import RUNS_ONCE, Program
-from rnnbench.records import Records, job_folders, read_runs
+from rnnbench.records import Records, as_table, job_folders
+from rnnbench.results import load_runs
 from rnnbench.runner import use_devices
 from rnnbench.tasks.base import Example
 
@@ -57,12 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "input can be read off the state.",
     )
     parser.add_argument("folder", metavar="RUN", type=Path, help="the folder of one job, or one above several")
-    parser.add_argument(
-        "--size", type=_positive, default=256, help="examples in the probe batch (default: %(default)s)"
-    )
+    size = functools.partial(_number, 3)
+    parser.add_argument("--size", type=size, default=256, help="examples in the probe batch (default: %(default)s)")
     parser.add_argument(
         "--lags",
-        type=lambda text: [_positive(part) for part in text.split(",")],
+        type=_lags,
         metavar="K,...",
         help="steps between the two ends of a Jacobian (default: 1, 2, 4, ... up to the answer)",
     )
@@ -73,13 +76,96 @@ def main(argv: Sequence[str] | None = None) -> int:
     probed = [folder for folder in folders if any((folder / "checkpoints").glob("*"))]
     if not probed:
         raise UserError(f"{arguments.folder}: no run with a checkpoint in it or below it; only such can be probed")
+    names = compare(load_runs(arguments.folder)).set_index("run_id")
+    population.use_compilation_cache()
+    use_devices(None)
+    rows: dict[str, list[str]] = {}
+    try:
+        for number, folder in enumerate(probed, 1):
+            rows |= _probe(folder, arguments.size, arguments.lags, f"{number}/{len(probed)} {folder.name}")
+    finally:
+        if rows:
+            _show(rows, names)
+    if not rows:
+        raise UserError(f"{arguments.folder}: every run with a checkpoint diverged; expected one that did not")
+    if len(folders) > len(probed):
+        print(f"{len(folders) - len(probed)} jobs without a checkpoint were left out")
+    return 0
+
+
+def _number(least: int, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, got {text!r}")
+    return number
+
+
+def _lags(text: str) -> list[int]:
+    return [_number(1, part) for part in text.split(",")]
+
+
+def _configs(path: Path) -> tuple[dict[str, Any], list[Config]]:
+    """A job's configuration as it is recorded, and that of each run."""
+    try:
+        resolved = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {error}") from error
+    if not isinstance(resolved, dict):
+        raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {resolved!r}")
+    return resolved, parse_members(OmegaConf.create(resolved))
+
+
+def _probe(folder: Path, size: int, lags: list[int] | None, label: str) -> dict[str, list[str]]:
+    """Probes every run of a job and records it; what to show of it by run id."""
+    resolved, configs = _configs(folder / "config.yaml")
+    with Records(folder, resolved) as records:
+        program = population.program(configs)
+        checkpoints = Checkpoints(folder / "checkpoints", 0.0)
+        try:
+            restored = checkpoints.restore(program.abstract_states)
+        finally:
+            checkpoints.close()
+        if restored is None:
+            raise UserError(f"{folder}/checkpoints: expected a checkpoint, found none that is whole; train on first")
+        step, states = restored
+        params, diverged_at = jax.device_get((states.params, states.diverged_at))
+        left = [i for i in range(len(configs)) if diverged_at[i] < 0]
+        if len(left) < len(configs):
+            print(f"{len(configs) - len(left)} of {len(configs)} runs diverged and are not probed: {folder}")
+        prober = Prober(program, size, lags)
+        tables: dict[str, list[pa.Table]] = {}
+        rows = {}
+        console = Console(file=sys.stderr)
+        for i in track(left, label, console=console, transient=True, disable=not console.is_terminal):
+            own = prober.measure(i, jax.tree.map(lambda leaf, i=i: leaf[i], params))
+            run = run_id(configs[i])
+            for name, parts in own.items():
+                columns = ({"run_id": run, "step": step, **part} for part in parts)
+                tables.setdefault(name, []).extend(as_table(name, own_columns) for own_columns in columns)
+            rows[run] = _numbers(own)
+        measured = {name: pa.concat_tables(parts) for name, parts in tables.items() if parts}
+        records.replace(measured)
+    if measured:
+        print(f"written: {', '.join(measured)} of {folder}", file=sys.stderr)
+    return rows
+
+
+def _show(rows: dict[str, list[str]], names: pd.DataFrame) -> None:
+    """The table of what was measured, a row a run."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("")
+    for heading in ("seed", "|dh_T/dh_t|", "Lyapunov", "radius", "memory"):
+        table.add_column(heading, justify="right")
+    for run in list(rows)[:_MOST_SHOWN]:
+        own = names.loc[run]
+        table.add_row(Text(f"{own['panel']}: {own['line']}", style="bold"), str(own["seed"]), *rows[run])
     console = Console(file=sys.stdout, highlight=False)
-    shown = _table()
-    for number, folder in enumerate(probed, 1):
-        for row in _probe(folder, arguments.size, arguments.lags, f"{number}/{len(probed)} {folder.name}"):
-            if shown.row_count < _MOST_SHOWN:
-                shown.add_row(*row)
-    console.print(shown)
+    console.print(table)
+    if len(rows) > _MOST_SHOWN:
+        console.print(f"and {len(rows) - _MOST_SHOWN} more")
     console.print(
         Text(
             "\nOf the top layer: the norm of dh_T/dh_t over the longest lag, the largest Lyapunov exponent (1 / step), "
@@ -89,54 +175,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
         soft_wrap=True,
     )
-    if len(folders) > len(probed):
-        console.print(f"{len(folders) - len(probed)} jobs without a checkpoint were left out")
-    return 0
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
-
-
-def _probe(folder: Path, size: int, lags: list[int] | None, label: str) -> list[list[Text | str]]:
-    """Probes every run of a job and records it; the rows of the table shown."""
-    resolved: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
-    configs = parse_members(OmegaConf.create(resolved))
-    use_devices(configs[0].devices)
-    population.use_compilation_cache()
-    with Records(folder, resolved) as records:
-        program = population.program(configs)
-        checkpoints = Checkpoints(folder / "checkpoints", 0.0)
-        try:
-            restored = checkpoints.restore(program.abstract_states)
-        finally:
-            checkpoints.close()
-        assert restored is not None, folder
-        step, states = restored
-        params = jax.device_get(states.params)
-        statuses = {row["run_id"]: row["status"] for row in read_runs(folder)}
-        left = [i for i, config in enumerate(configs) if statuses.get(run_id(config)) != "diverged"]
-        prober = Prober(program, size, lags)
-        tables: dict[str, list[dict[str, Any]]] = {}
-        rows = []
-        console = Console(file=sys.stderr)
-        for i in track(left, label, console=console, transient=True, disable=not console.is_terminal):
-            own = prober.measure(i, jax.tree.map(lambda leaf, i=i: leaf[i], params))
-            for name, parts in own.items():
-                tables.setdefault(name, []).extend({"run_id": run_id(configs[i]), "step": step, **p} for p in parts)
-            rows.append(_summary(configs[i], own))
-        measured = {name: concatenated(parts) for name, parts in tables.items() if parts}
-        records.replace(measured)
-    print(f"written: {', '.join(measured)} of {folder}", file=sys.stderr)
-    return rows
 
 
 class Prober:
     """The probes of one population, compiled once for all its members."""
 
-    def __init__(self, program: Program, size: int = 256, lags: Sequence[int] | None = None):
+    def __init__(self, program: Program, size: int, lags: Sequence[int] | None = None):
         """Prepares them.
 
         Args:
@@ -164,19 +208,19 @@ class Prober:
         if id(task) not in self._batches:
             self._batches[id(task)] = jax.device_get(task.probe_set(self._size))
         flow, gates, memory, inputs = jax.device_get(self._over_batch(params, self._batches[id(task)]))
-        norms = flow[len(inputs) - 1, "h"].mean(-1)
-        answer = int(np.flatnonzero(norms > 0).max(initial=0)) + 1
+        answer = _answer(flow[len(inputs) - 1, "h"], np.asarray(self._batches[id(task)].mask))
         lags = tuple(self._lags or (2**k for k in range(answer.bit_length())))
         if max(lags) > answer:
             raise UserError(f"--lags: expected 1 to the {answer} steps up to the answer, got {max(lags)}")
         sequences = [np.swapaxes(xs[:answer, :SEQUENCES], 0, 1) for xs in inputs]
         spectra = jax.device_get(self._along_sequences(params, sequences, answer // 4, lags))
-        for layer, cell in enumerate(self._program.model(params).layers):
+        layers = self._program.model(params).layers
+        for layer, cell in enumerate(layers):
             radii = probes.spectral_radii(cell)
             spectra |= {(layer, "spectral_radius", gate, 0): np.array([radius]) for gate, radius in radii.items()}
         return {
             "gates": [
-                {"layer": layer, "gate": gate, **_statistics(values[:answer])}
+                {"layer": layer, "gate": gate, **_statistics(values[:answer], _is_sigmoid(layers[layer], gate))}
                 for (layer, gate), values in gates.items()
             ],
             "gate_traces": trace_parts(task, functools.partial(self._program.gates, params)),
@@ -210,54 +254,51 @@ class Prober:
     def _measure_sequences(
         self, params: PyTree, sequences: list[Any], warmup: int, lags: tuple[int, ...]
     ) -> dict[tuple[int, str, str, int], Any]:
-        """By layer, kind, states and lag: geometric means of singular values, means of exponents, over sequences."""
+        """By layer, kind, states and lag: medians over sequences of singular values and of exponents."""
         found = {}
         for layer, (cell, xs) in enumerate(zip(self._program.model(params).layers, sequences, strict=True)):
             names = state_names(cell)
             for states in dict.fromkeys([("h",), names]):
                 for lag in lags:
                     values = jax.vmap(functools.partial(probes.singular_values, cell, lag=lag, states=states))(xs)
-                    mean = jnp.exp(jnp.mean(jnp.log(jnp.maximum(values, jnp.finfo(values.dtype).tiny)), axis=0))
-                    found[layer, "singular_value", ",".join(states), lag] = mean
+                    found[layer, "singular_value", ",".join(states), lag] = jnp.median(values, axis=0)
             exponents = functools.partial(probes.lyapunov_exponents, cell, warmup=warmup, count=EXPONENTS)
-            found[layer, "lyapunov_exponent", ",".join(names), 0] = jnp.mean(jax.vmap(exponents)(xs), axis=0)
+            found[layer, "lyapunov_exponent", ",".join(names), 0] = jnp.median(jax.vmap(exponents)(xs), axis=0)
         return found
 
 
-def _statistics(values: Float[np.ndarray, "time batch hidden"]) -> dict[str, Any]:
-    """Columns of the `gates` table from a gate's values `(time, batch, hidden)`."""
+def _answer(norms: Float[np.ndarray, "time batch"], mask: Bool[np.ndarray, "batch time"]) -> int:
+    """Steps up to the one whose output the loss is of: the last with a gradient, or, where none is left, the last."""
+    reached = np.flatnonzero((norms > 0).any(axis=1))
+    return int(reached.max()) + 1 if reached.size else int(mask.sum(axis=1).max())
+
+
+def _is_sigmoid(cell: GatedCell, gate: str) -> bool:
+    """Whether a gate is declared to be between 0 and 1."""
+    declared = cell.gates[gate]
+    return (declared.activation if isinstance(declared, Deferred) else declared) is sigmoid
+
+
+def _statistics(values: Float[np.ndarray, "time batch hidden"], between_0_and_1: bool) -> dict[str, Any]:
+    """Columns of the `gates` table from a gate's values."""
     mean, size = values.mean(1), np.abs(values)
     time, unit = np.indices(mean.shape)
-    between = values.min() >= 0 and values.max() <= 1
     with np.errstate(divide="ignore"):
-        constant = 1 / (1 - mean) if between else np.full_like(mean, np.nan)
+        constant = 1 / (1 - mean) if between_0_and_1 else np.full_like(mean, np.nan)
     columns = {"time": time, "unit": unit, "mean": mean, "low": (size < 0.1).mean(1), "high": (size > 0.9).mean(1)}
     return {name: column.ravel() for name, column in {**columns, "time_constant": constant}.items()}
 
 
-def _table() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("")
-    for heading in ("seed", "|dh_T/dh_t|", "Lyapunov", "radius", "memory"):
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _summary(config: Config, own: dict[str, list[dict[str, Any]]]) -> list[Text | str]:
-    """A row of the table shown: of the top layer, and of its hidden state."""
-    top = [part for part in own["spectra"] if part["layer"] == config.model.num_layers - 1]
-    longest = max((part for part in top if part["kind"] == "singular_value" and part["state"] == "h"), key=_lag)
+def _numbers(own: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What the table shows of a run: of its top layer."""
+    top = [part for part in own["spectra"] if part["layer"] == own["spectra"][-1]["layer"]]
+    of_kind = {kind: [part for part in top if part["kind"] == kind] for kind in ("singular_value", "spectral_radius")}
+    longest = max((part for part in of_kind["singular_value"] if part["state"] == "h"), key=lambda part: part["lag"])
     exponent = max(part["value"].max() for part in top if part["kind"] == "lyapunov_exponent")
-    radius = max((part["value"].max() for part in top if part["kind"] == "spectral_radius"), default=np.nan)
+    radii = [part["value"].max() for part in of_kind["spectral_radius"]]
     return [
-        Text(f"{config.task['name']} {cell_label(config.model.name)}", style="bold"),
-        str(config.seed),
         f"{longest['value'].max():.2g} over {longest['lag']}",
         f"{exponent:.3g}",
-        f"{radius:.2f}",
+        f"{max(radii):.2f}" if radii else "-",
         f"{own['memory'][-1]['r2'][-1]:.2f}",
     ]
-
-
-def _lag(part: dict[str, Any]) -> int:
-    return part["lag"]

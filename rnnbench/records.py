@@ -70,7 +70,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "count": pa.int64(),
         }
     ),
-    # ||dL/dh_t|| (state "h") and ||dL/dc_t|| ("c"), for every time step: the mean and deciles over the probe batch.
+    # ||dL/dh_t|| (state "h") and ||dL/dc_t|| ("c"), for every time step: the mean and quantiles over the probe batch.
     "gradient_flow": pa.schema(
         {
             "run_id": pa.string(),
@@ -153,6 +153,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 """Columns of every table, the same for all tasks. A run's rows are told by `run_id`, and joined with the runs by it."""
+
+PROBED = ("gates", "spectra", "memory", "gate_traces")
+"""Tables about a model as it was when it was probed: where training goes on, they are dropped."""
 
 _LATER = ("q10", "q50", "q90")
 """Columns of later versions: null in records from before."""
@@ -283,16 +286,16 @@ class Records:
             tables: by name of `SCHEMAS`, the columns: arrays or lists, or a scalar for all rows.
         """
         for name, columns in tables.items():
-            self._replace(f"{name}/{step:08d}.parquet", _parquet(_table(name, columns)))
+            self._replace(f"{name}/{step:08d}.parquet", _parquet(as_table(name, columns)))
         if self._session is not None:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
             self._write_provenance()
 
-    def replace(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        """Writes tables whole, in place of what was recorded for them; columns as in `write`."""
-        for name, columns in tables.items():
-            self._replace(f"{name}.parquet", _parquet(_table(name, columns)))
+    def replace(self, tables: Mapping[str, pa.Table]) -> None:
+        """Writes tables whole (see `as_table`), in place of what was recorded for them."""
+        for name, table in tables.items():
+            self._replace(f"{name}.parquet", _parquet(table))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
@@ -303,6 +306,8 @@ class Records:
     def rewind(self, step: int | None) -> None:
         """Drops every row recorded after `step`, from which training goes on; None: all rows."""
         with _reworded(self.folder):
+            for name in PROBED:
+                (self.folder / f"{name}.parquet").unlink(missing_ok=True)
             for name in SCHEMAS:
                 merged = self.folder / f"{name}.parquet"
                 if merged.exists():  # killed between the merge and the last set_runs
@@ -599,7 +604,8 @@ def _parts(folder: Path, name: str) -> list[Path]:
     return sorted(paths, key=lambda path: int(path.stem))
 
 
-def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+def as_table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """A table of `SCHEMAS` from its columns: arrays or lists, or a scalar for all rows."""
     if name not in SCHEMAS:
         raise ValueError(f"no table {name!r}; there are {', '.join(SCHEMAS)}")
     schema = SCHEMAS[name]

@@ -27,6 +27,7 @@ from rnnbench import interactive, plots, show
 from rnnbench.compare import Rows, heading, summary_rows
 from rnnbench.comparison import cell_label, compare, config_keys, in_order, metric_label, title
 from rnnbench.errors import UserError
+from rnnbench.mistakes import describe
 from rnnbench.records import planned_runs
 from rnnbench.results import (
     load_gate_traces,
@@ -102,8 +103,8 @@ def report_sweep(output: Path) -> None:
     """Writes the page of what a sweep has trained into its folder; what prevents it is told, and fails nothing."""
     try:
         print(f"written: {write_report(output, output / _PAGE)}", file=sys.stderr)
-    except UserError as error:
-        print(f"rnnbench: no report: {error}", file=sys.stderr)
+    except Exception as error:  # a bug here, too: what was trained is what counts
+        print(f"rnnbench: no report: {describe(error)[0]}", file=sys.stderr)
 
 
 def _page(folder: Path) -> str:

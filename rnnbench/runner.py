@@ -237,7 +237,7 @@ class _Job:
                     for metric, value in decays.items()
                     if np.isfinite(value)
                 ]
-                self.half_lives[i] = decays.get("half_life.0.h", np.nan)
+                self.half_lives[i] = decays.get(f"half_life.{self.config.model.num_layers - 1}.h", np.nan)
                 finals |= {f"final.{metric}": value for metric, value in summary.items()}
                 if row["solved_at"] is None and task.solved(summary):
                     row["solved_at"] = step

@@ -82,7 +82,8 @@ def train_step(
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
-        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one.
+        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one, and the
+        penalty's own.
         All are NaN at a step that was not done.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)

@@ -248,27 +248,26 @@ def lines_of(runs, **columns):
 
 
 def test_half_lives_are_of_the_top_layer_and_leave_gaps(runs):
-    values = dict(zip(runs["run_id"], range(1, 7), strict=True))
+    rates = dict(zip(runs["run_id"], range(1, 7), strict=True))
     rows = [
-        {
-            "run_id": run_id,
-            "step": step,
-            "split": "probe",
-            "metric": f"half_life.{layer}.h",
-            "value": value * (layer + 1),
-        }
-        for run_id, value in values.items()
-        for step in (0, 10, 20)
-        for layer in (0, 1)
-        if (run_id, step) != ("gru1", 10)  # no decay there
-    ]
+        {"run_id": run_id, "step": step, "split": "probe", "metric": f"decay_rate.{layer}.h",
+         "value": -1.0 if (run_id, step, layer) == ("gru1", 10, 1) else np.log(2) / (rate * (layer + 1))}
+        for run_id, rate in rates.items() for step in (0, 10, 20) for layer in (0, 1)
+    ]  # fmt: skip
     (axes,) = plots.half_life(pd.DataFrame(rows), runs).axes
     line = median_line(axes, "GRU")
-    assert line.get_xdata().tolist() == [0, 20]
+    assert line.get_xdata().tolist() == [0, 20], "at 10 a gradient grows"
     np.testing.assert_allclose(line.get_ydata(), [10, 10])
     assert axes.get_yscale() == "log"
-    with pytest.raises(UserError, match="no half-life was recorded"):
-        plots.half_life(pd.DataFrame(rows).assign(split="train"), runs)
+    for metrics in (pd.DataFrame(rows).assign(split="train"), pd.DataFrame(rows).assign(run_id="other")):
+        with pytest.raises(UserError, match="no half-life was recorded"):
+            plots.half_life(metrics, runs)
+
+
+@pytest.mark.parametrize("draw", [plots.gradient_flow, plots.gradient_map])
+def test_norms_that_are_all_zero_are_not_drawn(runs, draw):
+    with pytest.raises(UserError, match="no step has a gradient"):
+        draw(flow_of(runs["run_id"], lambda *_: 0.0).assign(norm=0.0), runs)
 
 
 def test_a_gradient_map_has_the_median_share_of_every_step(runs):

@@ -95,6 +95,46 @@ def test_what_cannot_be_probed_is_said(arguments: list[str], message: str, capsy
     assert message in capsys.readouterr().err
 
 
+def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny: list[str]) -> None:
+    train = [*tiny, "model=rnn", f"output={tmp_path}"]
+    assert main(train) == 0
+    [folder] = [path.parent for path in tmp_path.rglob("provenance.json")]
+    assert main(["probe", str(folder)]) == 0
+    with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())) as records:
+        records.rewind(4)
+    assert rnnbench.load_spectra(folder).empty
+    assert rnnbench.load_metrics(folder)["step"].max() == 4
+
+
+def test_runs_are_named_by_what_differs_and_diverged_ones_left_out(tmp_path: Path, tiny: list[str], capsys) -> None:
+    rates = ["optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e-3,1e-2,1e30"]
+    assert main([*tiny, "model=rnn", "-m", *rates, f"output={tmp_path}"]) == 3
+    capsys.readouterr()
+    assert main(["probe", str(tmp_path), "--size", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 3 runs diverged and are not probed" in printed
+    assert "Adding: RNN, learning rate 0.001" in printed
+    assert "Adding: RNN, learning rate 0.01" in printed
+    assert rnnbench.load_memory(tmp_path)["run_id"].nunique() == 2
+
+
+@pytest.mark.parametrize("text", ["hello", "a: [", ""])
+def test_a_broken_configuration_is_named(linear: Path, tmp_path: Path, text: str, capsys) -> None:
+    [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
+    (folder / "config.yaml").write_text(text)
+    assert main(["probe", str(folder)]) == 2
+    assert f"{folder}/config.yaml: expected the configuration that rnnbench wrote" in capsys.readouterr().err
+
+
+def test_without_a_whole_checkpoint_there_is_nothing_to_probe(linear: Path, tmp_path: Path, capsys) -> None:
+    [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
+    assert main(["probe", str(folder)]) == 2
+    assert "expected a checkpoint, found none that is whole" in capsys.readouterr().err
+
+
 def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_path: Path, capsys) -> None:
     copy = shutil.copytree(linear, tmp_path / "copy")
     before = rnnbench.load_spectra(copy)
@@ -103,7 +143,7 @@ def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_p
     assert rnnbench.load_spectra(copy).equals(before)
     with pytest.raises(SystemExit):
         main(["probe", str(copy), "--lags", "1,x"])
-    assert "expected a whole number above 0, got 'x'" in capsys.readouterr().err
+    assert "expected a whole number, 1 or more, got 'x'" in capsys.readouterr().err
 
 
 def test_a_run_in_training_is_left_alone(linear: Path, tmp_path: Path, capsys) -> None:

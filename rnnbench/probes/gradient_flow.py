@@ -36,7 +36,14 @@ def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, s
         The norms by (layer, state).
     """
     return {
-        (layer, state): jnp.linalg.norm(leaf, axis=-1)
+        (layer, state): norm(leaf)
         for layer, gradient in enumerate(state_gradients(model, task, batch))
         for state, leaf in zip(state_names(model.layers[layer]), jax.tree.leaves(gradient), strict=True)
     }
+
+
+def norm(vectors: Float[Array, "*axes n"]) -> Float[Array, "*axes"]:
+    """||v||, of gradients so small that the square of their norm is 0, too."""
+    largest = jnp.max(jnp.abs(vectors), axis=-1)
+    scale = jnp.where(largest > 0, largest, 1.0)
+    return scale * jnp.linalg.norm(vectors / scale[..., None], axis=-1)

@@ -30,7 +30,6 @@ def singular_values(
     lag: int,
     states: Sequence[str] = ("h",),
     count: int | None = None,
-    key: PRNGKeyArray | None = None,
 ) -> Float[Array, " count"]:
     """The largest singular values of J = ds_T / ds_{T - lag} along one sequence of T inputs, largest first.
 
@@ -44,7 +43,6 @@ def singular_values(
         lag: number of steps, 1 to T.
         states: names of the states at both ends, such as ("h",) for dh_T / dh_{T - lag}; others are held at T - lag.
         count: how many; by default all, and 16 where they are not computed exactly.
-        key: for the random directions where they are not computed exactly.
 
     Raises:
         ValueError: the lag or a state does not exist.
@@ -67,8 +65,7 @@ def singular_values(
         return jnp.linalg.svd(jax.jacfwd(after_lag)(start[chosen]), compute_uv=False)[:count]
     _, push = jax.linearize(after_lag, start[chosen])
     transpose = jax.linear_transpose(push, start[chosen])
-    random = jax.random.key(0) if key is None else key
-    return randomized_singular_values(push, lambda v: transpose(v)[0], len(chosen), count or 16, random)
+    return randomized_singular_values(push, lambda v: transpose(v)[0], len(chosen), count or 16, jax.random.key(0))
 
 
 def randomized_singular_values(
@@ -141,7 +138,7 @@ def spectral_radii(cell: nnx.RNNCellBase) -> dict[str, float]:
 
 
 def _as_vector(cell: nnx.RNNCellBase, inputs: Inputs) -> tuple[Step, Float[Array, " S"]]:
-    """A step of the cell on one vector, and the one that it starts with; the states stand in their own order."""
+    """A step of the cell on one vector (its states, all of one size, in their order), and the one it starts with."""
     first, unravel = ravel_pytree(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))
 
     def step(state: Float[Array, " S"], x: Float[Array, " features"]) -> Float[Array, " S"]:

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-RIDGES = (1e-6, 1e-4, 1e-2, 1.0)
-"""Penalties that are tried, as shares of the largest squared singular value of the states."""
+RIDGES = (1e-4, 1e-2, 1.0)
+"""Penalties that are tried, as shares of the largest squared singular value of the states: the least is well above
+the rounding of float32, which as many units as examples would fit."""
 
 
 def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch features"]) -> Float[Array, " time"]:
@@ -20,8 +21,16 @@ def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch
     Args:
         states: h_t of every example, time first.
         first: x_1 of every example: features, or a token's embedding.
+
+    Returns:
+        R^2 of every step; NaN where x_1 is the same in all examples.
+
+    Raises:
+        ValueError: there are fewer than 3 examples: nothing is left to fit where one is left out.
     """
     examples = first.shape[0]
+    if examples < 3:
+        raise ValueError(f"expected 3 examples or more, got {examples}")
     others = examples / (examples - 1)
     target = first - first.mean(0, keepdims=True)
     total = jnp.sum(jnp.square(others * target))
@@ -39,4 +48,4 @@ def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch
 
         return jnp.max(jax.vmap(score)(jnp.array(RIDGES)))
 
-    return jnp.where(total > 0, jnp.clip(jax.lax.map(at_step, states), 0, 1), jnp.nan)
+    return jnp.where(jnp.any(first != first[:1]), jnp.clip(jax.lax.map(at_step, states), 0, 1), jnp.nan)

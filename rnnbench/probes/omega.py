@@ -38,7 +38,7 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
         def step(states: PyTree, cell: nnx.RNNCellBase = cell, xs: Array = xs) -> PyTree:
             return cell(states, xs[1:])[0]
 
-        later = jax.tree.map(lambda leaf: leaf[1:], gradient)
+        later = _scaled(jax.tree.map(lambda leaf: leaf[1:], gradient))
         (pulled,) = jax.vjp(step, jax.tree.map(lambda leaf: leaf[:-1], states))[1](later)
         before, after = _squares(pulled), _squares(later)
         reached = counted & (after > 0)
@@ -46,6 +46,13 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
         ratio = jnp.where(before > 0, ratio, 0.0)
         total += jnp.sum(jnp.where(reached, jnp.square(ratio - 1), 0.0)) / batch.mask.shape[0]
     return total
+
+
+def _scaled(gradient: PyTree) -> PyTree:
+    """With a largest number of 1: the ratio is the same, and a vanished gradient's square is not 0."""
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), axis=-1) for leaf in jax.tree.leaves(gradient)]), axis=0)
+    scale = jnp.where(largest > 0, largest, 1.0)[..., None]
+    return jax.tree.map(lambda leaf: leaf / scale, gradient)
 
 
 def _squares(states: PyTree) -> Float[Array, "time batch"]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnbench.tasks.base import Example, Task
+from rnnbench.tasks.base import TEST_SEED, Example, Task
 
 TOLERANCE = 0.04
 """An answer counts as right where it is off by less than this (Hochreiter & Schmidhuber 1997)."""
@@ -75,9 +75,16 @@ class Adding(Task):
             info={"distance": self.length - first},
         )
 
-    def _original(self, key: PRNGKeyArray) -> Example:
+    def probe_set(self, size: int) -> Example:
+        """The first of the test set; in the form "1997" sequences of the same, smallest length."""
+        if self.form == "halves":
+            return super().probe_set(size)
+        keys = jax.random.split(jax.random.key(TEST_SEED), size)
+        return jax.jit(jax.vmap(lambda key: self._original(key, longest=self.shortest)))(keys)
+
+    def _original(self, key: PRNGKeyArray, longest: int | None = None) -> Example:
         values_key, length_key, first_key, second_key = jax.random.split(key, 4)
-        length = jax.random.randint(length_key, (), self.shortest, self.length + 1)
+        length = jax.random.randint(length_key, (), self.shortest, (longest or self.length) + 1)
         first = jax.random.randint(first_key, (), 0, 10)
         second = jax.random.randint(second_key, (), 0, self.shortest // 2 - 1)
         second += jnp.int32(second >= first)  # the pairs still unmarked

@@ -55,6 +55,18 @@ def test_linear_network_scales_the_gradient_at_each_step(scale):
     np.testing.assert_allclose(flow[0, "h"], np.repeat(expected[:, None], BATCH, axis=1), rtol=1e-5)
 
 
+def test_a_gradient_whose_square_is_0_has_a_norm():
+    """||dL/dh_1|| = .5^100 ||r||, some 1e-30: its square is below what float32 holds."""
+    task = SumOfOutputs(length=101)
+    make = functools.partial(
+        VanillaRNN, activation="identity", recurrent_kernel_init=jax.nn.initializers.orthogonal(0.5)
+    )
+    model = build(make, task)
+    flow = gradient_flow(model, task, batch_of(task))[0, "h"]
+    expected = 0.5**100 * np.linalg.norm(np.asarray(model.readout.kernel[...]))
+    np.testing.assert_allclose(flow[0], np.full(BATCH, expected), rtol=1e-3)
+
+
 def test_layers_of_a_linear_network():
     """A lower layer's gradient is the sum over all ways up: sum_k W^T-steps, by powers of both kernels."""
     task = SumOfOutputs(length=LENGTH)

@@ -41,11 +41,17 @@ def test_a_delay_line_remembers_as_long_as_it_is():
     np.testing.assert_array_less(r2[hidden:], 0.05)
 
 
-def test_as_many_units_as_examples_do_not_feign_memory():
-    states = jax.random.normal(jax.random.key(1), (3, 30, 64))
-    assert float(memory(states, jax.random.normal(jax.random.key(2), (30, 2))).max()) < 0.15
+@pytest.mark.parametrize(("examples", "hidden"), [(30, 64), (16, 300), (3, 4)])
+def test_as_many_units_as_examples_do_not_feign_memory(examples, hidden):
+    states = jax.random.normal(jax.random.key(1), (20, examples, hidden))
+    assert float(memory(states, jax.random.normal(jax.random.key(2), (examples, 2))).mean()) < 0.05
 
 
-@pytest.mark.parametrize("first", [jnp.ones((6, 2)), jnp.zeros((6, 1))])
+def test_too_few_examples_are_refused():
+    with pytest.raises(ValueError, match="expected 3 examples or more, got 2"):
+        memory(jnp.ones((3, 2, 4)), jnp.ones((2, 1)))
+
+
+@pytest.mark.parametrize("first", [jnp.full((6, 2), 0.1234), jnp.zeros((6, 1))])
 def test_a_first_input_that_never_varies_cannot_be_remembered(first):
     assert np.isnan(memory(jax.random.normal(jax.random.key(1), (3, 6, 4)), first)).all()

@@ -36,6 +36,14 @@ def test_of_a_linear_network_every_step_counts_the_same(scale):
     )
 
 
+def test_steps_with_a_vanished_gradient_count():
+    """T = 120 and s = .5: the first gradient is 10^-36 of the last."""
+    task = Adding(length=120)
+    orthogonal = jax.nn.initializers.orthogonal(0.5)
+    model = build(functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal), task)
+    np.testing.assert_allclose(omega(model, task, batch_of(task)), 119 * 0.25, rtol=1e-3)
+
+
 def test_padded_steps_do_not_count():
     task = Adding(length=LENGTH)
     batch = batch_of(task)

@@ -55,6 +55,7 @@ def test_1997_is_drawn_as_in_the_paper():
     assert np.flatnonzero(marked.any(0)).max() == 19
     distance = np.where(first_pair, lengths, lengths - np.argmax(marked, axis=1))
     np.testing.assert_array_equal(batch.info["distance"], distance)
+    assert set(task.probe_set(64).mask.sum(1).tolist()) == {40}, "their time steps line up"
 
 
 @pytest.mark.parametrize(

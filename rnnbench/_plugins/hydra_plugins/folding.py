@@ -4,6 +4,7 @@ It is imported at every start, so it imports little.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -15,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from rnnbench.errors import FailedJobsError
+from rnnbench.errors import DivergedError, FailedJobsError
 
 
 @dataclasses.dataclass
@@ -64,18 +65,19 @@ class FoldingSweeper(Sweeper):
 
         planned = sweep.plan(overrides, compose)
         HydraConfig.instance().set_config(self.config)
-        sweep.announce(planned)
-        if planned.jobs:
-            Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-            failed = None
-            try:
+        try:
+            sweep.announce(planned)
+            if planned.jobs:
+                Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
                 sweep.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
-            except FailedJobsError as error:
-                failed = error
-            if self.config.report:
-                from rnnbench.report import report_sweep
+        except (DivergedError, FailedJobsError):
+            self._report(planned.runs)
+            raise
+        self._report(planned.runs)
 
-                for output in planned.runs:
-                    report_sweep(Path(output))
-            if failed is not None:
-                raise failed
+    def _report(self, outputs: Iterable[str]) -> None:
+        if self.config.report:
+            from rnnbench.report import report_sweep
+
+            for output in outputs:
+                report_sweep(Path(output))
