@@ -181,7 +181,7 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             for (layer, state), own in rows[rows["line"] == line].groupby(["layer", "state"]):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
                 seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
-                _draw_seeds(axes, seeds, paler(colour, 0.3 * layer), label=line, linestyle=_DASHES[state == "h"])
+                _draw_seeds(axes, seeds, paler(colour, 0.3 * layer), label=line, linestyle=_dashes(state))
         if rows.empty:
             axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=_GREY)
         axes.set_yscale("log")
@@ -224,10 +224,7 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        for line, _, colour in coloured_lines(rows):
-            for state, own in rows[rows["line"] == line].groupby("state"):
-                seeds = own.pivot(index="step", columns="run_id", values="value")
-                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"])
+        _draw_states(axes, rows, "step", "value")
         axes.set_yscale("log")
         axes.set_xlabel("training steps")
         axes.set_ylabel("half-life of the gradient (steps)")
@@ -396,10 +393,7 @@ def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        for line, _, colour in coloured_lines(rows):
-            for state, own in rows[rows["line"] == line].groupby("state"):
-                seeds = own.pivot(index="lag", columns="run_id", values="value")
-                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"], marker="o")
+        _draw_states(axes, rows, "lag", "value", marker="o")
         axes.axhline(1, color=_GREY, linewidth=1.6, zorder=1)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
@@ -460,10 +454,7 @@ def memory(memory: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     figure, panels = _grid(_panels(runs, table))
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
-        for line, _, colour in coloured_lines(rows):
-            for state, own in rows[rows["line"] == line].groupby("state"):
-                seeds = own.pivot(index="time", columns="run_id", values="r2")
-                _draw_seeds(axes, seeds, colour, label=line, linestyle=_DASHES[state == "h"])
+        _draw_states(axes, rows, "time", "r2")
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel("steps after the first input")
         axes.set_ylabel("R² of the first input")
@@ -491,18 +482,12 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     return paths
 
 
-_DASHES: Any = {True: "-", False: (0, (2.5, 1.5))}
-"""Line styles: of the hidden state, and of others."""
-
-
 def _states_legend(table: pd.DataFrame, labels: dict[str, str] | None = None) -> list[Line2D]:
     """What full and dashed lines are, where there are both."""
     labels = labels or {"h": "hidden state h", "c": "cell state c"}
     if set(table["state"]) == {"h"}:
         return []
-    return [
-        Line2D([], [], color=_GREY, linestyle=_DASHES[state == "h"], label=label) for state, label in labels.items()
-    ]
+    return [Line2D([], [], color=_GREY, linestyle=_dashes(state), label=label) for state, label in labels.items()]
 
 
 def _top_layer(table: pd.DataFrame) -> pd.DataFrame:
@@ -557,6 +542,19 @@ def _draw_seeds(axes: Axes, seeds: pd.DataFrame, colour: Any, label: str, **styl
     common = seeds.dropna()
     axes.fill_between(common.index, common.min(axis=1), common.max(axis=1), color=colour, alpha=0.16, linewidth=0)
     axes.plot(common.index, common.median(axis=1), color=colour, markersize=7, label=_plain(label), zorder=4, **style)
+
+
+def _draw_states(axes: Axes, rows: pd.DataFrame, index: str, values: str, **style: Any) -> None:
+    """`_draw_seeds` of every setting and state."""
+    for line, _, colour in coloured_lines(rows):
+        for state, own in rows[rows["line"] == line].groupby("state"):
+            seeds = own.pivot(index=index, columns="run_id", values=values)
+            _draw_seeds(axes, seeds, colour, label=line, linestyle=_dashes(state), **style)
+
+
+def _dashes(state: Any) -> Any:
+    """The hidden state is drawn in full, others dashed."""
+    return "-" if state == "h" else (0, (2.5, 1.5))
 
 
 def _score_axis(axes: Axes, rows: pd.DataFrame) -> None:
