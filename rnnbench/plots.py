@@ -152,7 +152,7 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     Drawn is ||dL/dh_t|| / ||dL/dh_T||, where T is the step whose output the loss is of (the last with a gradient), at
     T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. A
     cell state's ||dL/dc_t|| is dashed and relative to its own last norm above 0. Upper layers are paler. Norms below
-    1e-9, or 0, leave the panel.
+    1e-9, or 0, leave the panel. Of a single run the band goes from the first to the last decile of the probe batch.
 
     Args:
         flow: from `load_gradient_flow`.
@@ -181,7 +181,12 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             for (layer, state), own in rows[rows["line"] == line].groupby(["layer", "state"]):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
                 seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
-                _draw_seeds(axes, seeds, paler(colour, 0.3 * layer), label=line, linestyle=_dashes(state))
+                paint = paler(colour, 0.3 * layer)
+                _draw_seeds(axes, seeds, paint, label=line, linestyle=_dashes(state))
+                if len(seeds.columns) == 1:  # there are no seeds to differ, but the examples do
+                    one = own.sort_values("before")
+                    low, high = one["q10"] / one["last"], one["q90"] / one["last"]
+                    axes.fill_between(one["before"], low, high, color=paint, alpha=0.16, linewidth=0)
         if rows.empty:
             axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=_GREY)
         axes.set_yscale("log")

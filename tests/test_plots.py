@@ -67,9 +67,8 @@ def flow_of(run_ids, decay, states=("h",), steps=(0, 20), layers=1, zero_before=
                         norm = 3 * decay(run_id, step, state) ** (4 - time) if time <= 4 else 0.0
                         if zero_before is not None and time < zero_before:
                             norm = 0.0
-                        rows.append(
-                            {"run_id": run_id, "step": step, "layer": layer, "state": state, "time": time, "norm": norm}
-                        )
+                        at = {"run_id": run_id, "step": step, "layer": layer, "state": state, "time": time}
+                        rows.append({**at, "norm": norm, "q10": norm / 2, "q50": norm, "q90": 3 * norm})
     return pd.DataFrame(rows)
 
 
@@ -159,6 +158,13 @@ def test_gradient_flow_is_relative_to_the_last_step_with_a_gradient(runs):
     assert before.get_yscale() == "log"
     assert before.get_xlim() == (4, 0)  # time goes from left to right, the answer is at the right
     assert legend(figure) == ["RNN", "GRU"]
+
+
+def test_of_a_single_run_the_band_is_that_of_its_examples(runs):
+    flow = flow_of(["gru1"], lambda *_: 0.5)
+    (band,) = plots.gradient_flow(flow, runs[runs["run_id"] == "gru1"]).axes[1].collections[1:]
+    ys = {round(float(y), 6) for y in band.get_paths()[0].vertices[:, 1]}
+    assert ys == {round(factor * 0.5**before, 6) for factor in (0.5, 3) for before in range(5)}
 
 
 def test_cell_states_are_dashed_and_norms_of_zero_leave_the_panel(runs):

@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnbench.config import Config
 from rnnbench.population import Program, program
+from rnnbench.probes import gradient_flow
 
 Compose = Callable[..., Config]
 
@@ -34,6 +36,19 @@ def test_results_do_not_hang_on_the_number_of_devices(compose: Compose, model: s
         assert shared.batch_axis is not None, "one run spreads its batch"
         for name, values in one.items():
             np.testing.assert_allclose(several[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compose) -> None:
+    config = compose("model=lstm", "probe.size=16")
+    shared = program([config])
+    state = shared.init(config)
+    flow = shared.gradient_flow(shared.place([state]).params)
+    batch = jax.tree.map(jnp.asarray, shared.tasks[0][2])
+    every = gradient_flow(shared.model(state.params), shared.task, batch)
+    assert set(flow) == set(every) == {(0, "h"), (0, "c")}
+    for name, norms in every.items():
+        expected = [norms.mean(-1), *(np.quantile(norms, level, axis=-1) for level in (0.1, 0.5, 0.9))]
+        np.testing.assert_allclose(flow[name][0], expected, rtol=1e-4)
 
 
 def test_the_data_are_bitwise_the_same_on_any_number_of_devices(compose: Compose) -> None:
