@@ -208,7 +208,8 @@ class Prober:
         if id(task) not in self._batches:
             self._batches[id(task)] = jax.device_get(task.probe_set(self._size))
         flow, gates, memory, inputs = jax.device_get(self._over_batch(params, self._batches[id(task)]))
-        answer = _answer(flow[len(inputs) - 1, "h"], np.asarray(self._batches[id(task)].mask))
+        norms = sum(norms for (layer, _), norms in flow.items() if layer == len(inputs) - 1)
+        answer = _answer(norms, np.asarray(self._batches[id(task)].mask))
         lags = tuple(self._lags or (2**k for k in range(answer.bit_length())))
         if max(lags) > answer:
             raise UserError(f"--lags: expected 1 to the {answer} steps up to the answer, got {max(lags)}")
@@ -242,7 +243,8 @@ class Prober:
         for layer, (cell, xs) in enumerate(zip(model.layers, inputs, strict=True)):
             names = state_names(cell)
             leaves = jax.tree.leaves(probes.states_over_time(cell, xs, batch.mask.T))
-            memories[layer, "h"] = probes.memory(leaves[names.index("h")], inputs[0][0])
+            hidden = _hidden(names)
+            memories[layer, hidden] = probes.memory(leaves[names.index(hidden)], inputs[0][0])
             memories[layer, ",".join(names)] = probes.memory(jnp.concatenate(leaves, axis=-1), inputs[0][0])
         return (
             probes.gradient_flow(model, self._program.task, batch),
@@ -258,13 +260,18 @@ class Prober:
         found = {}
         for layer, (cell, xs) in enumerate(zip(self._program.model(params).layers, sequences, strict=True)):
             names = state_names(cell)
-            for states in dict.fromkeys([("h",), names]):
+            for states in dict.fromkeys([(_hidden(names),), names]):
                 for lag in lags:
                     values = jax.vmap(functools.partial(probes.singular_values, cell, lag=lag, states=states))(xs)
                     found[layer, "singular_value", ",".join(states), lag] = jnp.median(values, axis=0)
             exponents = functools.partial(probes.lyapunov_exponents, cell, warmup=warmup, count=EXPONENTS)
             found[layer, "lyapunov_exponent", ",".join(names), 0] = jnp.median(jax.vmap(exponents)(xs), axis=0)
         return found
+
+
+def _hidden(names: Sequence[str]) -> str:
+    """The hidden state; of a foreign cell whose output is none of its states, the first."""
+    return "h" if "h" in names else names[0]
 
 
 def _answer(norms: Float[np.ndarray, "time batch"], mask: Bool[np.ndarray, "batch time"]) -> int:
@@ -293,7 +300,8 @@ def _numbers(own: dict[str, list[dict[str, Any]]]) -> list[str]:
     """What the table shows of a run: of its top layer."""
     top = [part for part in own["spectra"] if part["layer"] == own["spectra"][-1]["layer"]]
     of_kind = {kind: [part for part in top if part["kind"] == kind] for kind in ("singular_value", "spectral_radius")}
-    longest = max((part for part in of_kind["singular_value"] if part["state"] == "h"), key=lambda part: part["lag"])
+    first = of_kind["singular_value"][0]["state"]
+    longest = max((part for part in of_kind["singular_value"] if part["state"] == first), key=lambda part: part["lag"])
     exponent = max(part["value"].max() for part in top if part["kind"] == "lyapunov_exponent")
     radii = [part["value"].max() for part in of_kind["spectral_radius"]]
     return [

@@ -151,3 +151,39 @@ def test_a_run_in_training_is_left_alone(linear: Path, tmp_path: Path, capsys) -
     with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())):
         assert main(["probe", str(folder)]) == 2
     assert "is being trained by process" in capsys.readouterr().err
+
+
+ODD = """
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Odd(nnx.RNNCellBase):
+    def __init__(self, in_features, hidden_features, *, rngs):
+        self.in_features, self.hidden_features = in_features, hidden_features
+        self.dense = nnx.Linear(in_features + hidden_features, hidden_features, rngs=rngs)
+
+    def __call__(self, carry, inputs):
+        new = jnp.tanh(self.dense(jnp.concatenate([inputs, carry], -1)))
+        return new, 2 * new
+
+    def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+        return jnp.zeros((*input_shape[:-1], self.hidden_features))
+"""
+
+
+def test_a_foreign_cell_has_spectra_and_memory(
+    tmp_path: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Its output is none of its states, and nothing is known of its gates."""
+    (tmp_path / "odd_cell.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/odd.yaml").write_text("name: odd\ncell:\n  _target_: odd_cell.Odd\n")
+    output = tmp_path / "out"
+    assert main([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
+    assert main(["probe", str(output)]) == 0
+    assert "Adding: odd" in capsys.readouterr().out
+    assert rnnbench.load_gates(output).empty
+    assert set(rnnbench.load_spectra(output)["kind"]) == {"singular_value", "lyapunov_exponent"}
+    assert set(rnnbench.load_memory(output)["state"]) == {"s0"}
