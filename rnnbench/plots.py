@@ -146,6 +146,40 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 
 @_styled
+def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
+    """The final test score against the value of a key in which runs differ, such as `optimizer.learning_rate`.
+
+    Of finished runs: the median over seeds, and a band between the quartiles.
+
+    Args:
+        runs: from `load_runs`.
+        key: a column of it with numbers.
+
+    Raises:
+        UserError: finished runs do not differ in that key.
+    """
+    runs = runs[runs["status"] == "finished"]
+    if key not in runs or runs[key].nunique() < 2:
+        raise UserError(f"{key}: expected a key in which finished runs differ")
+    runs = runs[runs[key].notna()]
+    table = compare(runs.drop(columns=key)).assign(at=runs[key].to_numpy()).rename(columns={"result": "value"})
+    figure, panels = _grid(_panels(table, table))
+    for name, axes in panels.items():
+        rows = table[table["panel"] == name]
+        for line, _, colour in coloured_lines(rows):
+            quartiles = rows[rows["line"] == line].groupby("at")["value"].quantile([0.25, 0.5, 0.75]).unstack()
+            at = quartiles.index.to_numpy()
+            axes.fill_between(at, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.16, linewidth=0)
+            axes.plot(at, quartiles[0.5], color=colour, marker="o", markersize=7)
+        if (rows["at"] > 0).all():
+            axes.set_xscale("log")
+        axes.set_xlabel(_plain(metric_label(key.rpartition(".")[2])))
+        _score_axis(axes, rows)
+    _legend(figure, table)
+    return figure
+
+
+@_styled
 def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """How much of the gradient reaches each earlier time step: at initialisation, and after training.
 

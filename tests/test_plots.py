@@ -144,6 +144,25 @@ def test_an_error_is_drawn_on_a_log_axis(metrics, runs):
     assert axes.get_ylabel() == "MSE (lower is better)"
 
 
+def test_scores_against_a_key_are_medians_and_quartiles():
+    rates = {0.01: (0.2, 0.4, 0.9), 0.1: (0.5, 0.5, 0.7)}
+    rows = [
+        run("gru", seed, **{"run_id": f"{rate}{seed}", "optimizer.learning_rate": rate, "final.accuracy": value})
+        for rate, values in rates.items()
+        for seed, value in enumerate(values)
+    ]
+    runs = pd.DataFrame([*rows, run("gru", 9, status="diverged", **{"optimizer.learning_rate": 1.0})])
+    figure = plots.score_by_value(runs, "optimizer.learning_rate")
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [0.01, 0.1])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.4, 0.5])
+    assert {round(y, 3) for y in axes.collections[0].get_paths()[0].vertices[:, 1]} == {0.3, 0.65, 0.5, 0.6}
+    assert legend(figure) == ["GRU"]
+    assert axes.get_xlabel() == "learning rate"
+    with pytest.raises(UserError, match=r"task\.length: expected a key in which finished runs differ"):
+        plots.score_by_value(runs, "task.length")
+
+
 def test_gradient_flow_is_relative_to_the_last_step_with_a_gradient(runs):
     base = {"gru0": 0.5, "gru1": 0.25, "gru2": 0.75, "rnn0": 0.1, "rnn1": 0.1, "rnn2": 0.1}
     flow = flow_of(base, lambda name, step, state: 1.0 if step else base[name])
