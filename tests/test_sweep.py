@@ -244,6 +244,9 @@ def test_a_sweep_ends_with_a_page_about_it(tiny: list[str], tmp_path: Path, caps
     assert f"written: {tmp_path}/report.html" in capsys.readouterr().err
     page = (tmp_path / "report.html").read_text()
     assert all(run_id in page for run_id in rnnbench.load_runs(tmp_path).run_id)
+    (tmp_path / "report.html").unlink()
+    assert sweep(tiny, tmp_path, *axes) == 3
+    assert (tmp_path / "report.html").read_text() == page, "nothing was left to train"
 
 
 def test_overwrite_trains_all_again(jobs: Jobs, tiny: list[str], tmp_path: Path) -> None:

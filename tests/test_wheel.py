@@ -62,3 +62,9 @@ def test_a_user_adds_a_configuration(site: Path, tmp_path: Path) -> None:
         assert "_target_: mycell.MyCell" in printed
         assert "hidden_size: 64" in printed
         assert "seed: 7" in printed
+
+
+def test_it_writes_a_report(site: Path, tmp_path: Path) -> None:
+    results = ROOT / "experiments" / "sweep_300" / "results"
+    rnnbench(site, tmp_path, "report", str(results), "--output", str(tmp_path / "page.html"))
+    assert "Plotly" in (tmp_path / "page.html").read_text()
