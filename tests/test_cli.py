@@ -333,11 +333,12 @@ def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path:
             "-m", "rnnbench", *tiny, "overwrite=true", f"output={tmp_path / 'out'}", *argv, **env
         )
         assert done.returncode == 0, done.stderr
-        return {path.name for path in kept.glob("*-cache")}
+        # Training, evaluation and gradient flow: what is small is kept only if it happened to compile slowly.
+        return {path.name for path in kept.glob("jit_on_device-*-cache")}
 
     assert not files("compilation_cache=false")
     first = files()
-    assert first
+    assert len(first) == 3
     assert files() == first, "nothing was compiled anew"
 
 
