@@ -56,10 +56,11 @@ def shapes() -> list[tuple[str, dict[str, Any], int, int]]:
     for name, members in (("B", 1), ("B", 16), ("C", 1)):
         shape = dict(zip(("length", "batch", "hidden"), SHAPES[name], strict=True))
         rows.append((name, {"cell": "lstm", **shape}, members, max(1, SEGMENT[name] // members)))
-    for cell in ("rnn", "lstm", "gru"):
+    # The RNN with a quarter of the batch, too: whether time follows T, or the memory for the states.
+    for cell, batch in (("rnn", 8), ("rnn", 2), ("lstm", 8), ("gru", 8)):
         for length in (1000, 4000, 16000):
-            shape = {"length": length, "batch": 8, "hidden": 64}
-            rows.append((f"T = {length:,}", {"cell": cell, **shape}, 1, max(8, 16000 // length)))
+            shape = {"length": length, "batch": batch, "hidden": 64}
+            rows.append((f"T = {length:,}, batch {batch}", {"cell": cell, **shape}, 1, max(8, 16000 // length)))
     return rows
 
 
