@@ -2,8 +2,8 @@
 
 Each function takes tables as `rnnbench.results` gives them and returns a matplotlib `Figure`, which shows itself in a
 notebook and is written by `save`. A panel is a task; a colour is a cell, everywhere the same. Over a setting's seeds
-the line is the median, the band goes from minimum to maximum unless it says otherwise, and each seed is drawn faintly. No global state of
-matplotlib is touched, and the same tables give the same bytes.
+the line is the median, the band goes from minimum to maximum unless the function says otherwise, and each seed is drawn
+faintly. No global state of matplotlib is touched, and the same tables give the same bytes.
 """
 
 import zlib
