@@ -2,6 +2,6 @@
 
 import sys
 
-from rnnbench.cli import main
+from rnnbench.commands.cli import main
 
 sys.exit(main())

@@ -20,7 +20,8 @@ import hydra
 import jax
 import pytest
 
-from rnnbench.config import Config, parse
+from rnnbench.config.parse import parse
+from rnnbench.config.schema import Config
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

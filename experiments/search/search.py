@@ -18,9 +18,12 @@ from optuna.trial import Trial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench import load_runs, runner
-from rnnbench.config import Config, parse, run_id
+from rnnbench import load_runs
+from rnnbench.config.identity import run_id
+from rnnbench.config.parse import parse
+from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
+from rnnbench.training import runner
 
 CONF = Path(__file__).parents[2] / "conf"
 SPACE: dict[str, BaseDistribution] = {

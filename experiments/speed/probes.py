@@ -13,9 +13,10 @@ from pathlib import Path
 import hydra
 import jax
 
-from rnnbench import population
-from rnnbench.config import Config, parse
-from rnnbench.probe import Prober
+from rnnbench.commands.probe import Prober
+from rnnbench.config.parse import parse
+from rnnbench.config.schema import Config
+from rnnbench.training import program as population
 
 ROUNDS = 9
 STEPS = 100

@@ -26,8 +26,8 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
     import jax
 
     jax.config.update("jax_num_cpu_devices", options.get("devices", os.cpu_count()))
-    from rnnbench import population
-    from rnnbench.config import parse
+    from rnnbench.config.parse import parse
+    from rnnbench.training import program as population
 
     overrides = [
         *(f"model={cell}", "task=adding", f"task.length={length}", f"model.hidden_size={hidden}"),

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from rnnbench import load_runs
-from rnnbench.plots import save, score_by_value
+from rnnbench.figures.scores import score_by_value
+from rnnbench.figures.style import save
 
 if __name__ == "__main__":
     source, folder = map(Path, sys.argv[1:])

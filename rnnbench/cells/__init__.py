@@ -1,4 +1,8 @@
-"""Recurrent cells, and the unroll over time that serves them all."""
+"""Recurrent cells, a cell a file, and the unroll over time that serves them all.
+
+`base` says what a cell is, `unroll` runs one over time, `gated_scan` has the gradient for cells written by gate.
+Imports JAX, Flax and `config.annotations`, and nothing else of this package.
+"""
 
 from rnnbench.cells.activations import identity, relu, sigmoid, tanh
 from rnnbench.cells.base import Deferred, Drive, GatedCell, Gates

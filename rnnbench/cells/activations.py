@@ -29,7 +29,7 @@ _SLOPES: dict[Activation, Callable[[Array], Array]] = {
 _AS_SCALED_TANH: dict[Activation, tuple[float, float]] = {sigmoid: (0.5, 0.5), tanh: (1.0, 0.0)}
 
 
-class Sweep:
+class BlockActivation:
     """How several gates, side by side in one block `(batch, gates * hidden)`, are activated at once.
 
         gate_i = finish_i(function(scale_i z)_i)

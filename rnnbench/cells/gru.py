@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from jaxtyping import Array, Float
 
-from rnnbench.annotations import FOLDABLE
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates, Initializer
 from rnnbench.cells.initializers import constant
+from rnnbench.config.annotations import FOLDABLE
 
 
 class GRU(GatedCell):

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from rnnbench.annotations import FOLDABLE
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import Deferred, Drive, Gate, GatedCell, Gates, Initializer, zeros
 from rnnbench.cells.initializers import constant
+from rnnbench.config.annotations import FOLDABLE
 
 
 class LSTM(GatedCell):

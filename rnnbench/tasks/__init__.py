@@ -1,4 +1,7 @@
-"""Tasks whose answer lies far back in the input."""
+"""Tasks whose answer lies far back in the input, a task a file; `base` says what a task is.
+
+Imports JAX and `config.annotations`, and nothing else of this package.
+"""
 
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Example, Task

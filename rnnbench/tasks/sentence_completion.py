@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
-from rnnbench.annotations import FOLDABLE
+from rnnbench.config.annotations import FOLDABLE
 from rnnbench.tasks.base import TEST_SEED, Example, Task, cross_entropy
 from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
 

@@ -156,7 +156,7 @@ def test_computing_again_saves_memory(run):
 @pytest.mark.parametrize("length", [18, 23])
 def test_chunks_of_the_gradient_make_the_whole(cell, length, monkeypatch):
     """With room for little, chunks of 9 and 9 steps, and of 10, 10 and 3."""
-    monkeypatch.setattr(importlib.import_module("rnnbench.cells.unroll"), "_CACHE", 1)
+    monkeypatch.setattr(importlib.import_module("rnnbench.cells.gated_scan"), "CACHE_BYTES", 1)
     params, _, carry, _ = arguments(cell)
     mask = jax.random.bernoulli(jax.random.key(1), 0.8, (length, BATCH))
     perturbation = tuple(0.1 * normal(7 + i, length, BATCH, HIDDEN) for i in range(len(carry)))
@@ -173,7 +173,7 @@ def test_the_gates_gradients_do_not_stay_for_the_whole_sequence(monkeypatch):
     graphdef, params = nnx.split(cell)
 
     def temporary(cache):
-        monkeypatch.setattr(importlib.import_module("rnnbench.cells.unroll"), "_CACHE", cache)
+        monkeypatch.setattr(importlib.import_module("rnnbench.cells.gated_scan"), "CACHE_BYTES", cache)
         inputs = jnp.zeros((400, BATCH, FEATURES), jnp.float64)
         loss = jax.jit(jax.grad(lambda params: jnp.sum(unroll(nnx.merge(graphdef, params), inputs, last_only=True)[1])))
         return loss.lower(params).compile().memory_analysis().temp_size_in_bytes

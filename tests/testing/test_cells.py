@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, tanh
-from rnnbench.cells.activations import Sweep
+from rnnbench.cells.activations import BlockActivation
 from rnnbench.testing import check_cell
 
 
@@ -110,6 +110,6 @@ def test_a_wrong_gradient_of_the_framework_is_named(monkeypatch):
     def gradients(self, swept, gradients):
         return [0.9 * gradient * (1 - a * a) for gradient, a in zip(gradients, swept, strict=True)]
 
-    monkeypatch.setattr(Sweep, "gradients", gradients)
+    monkeypatch.setattr(BlockActivation, "gradients", gradients)
     with pytest.raises(AssertionError, match=r"gradient with respect to parameter bias differs from that of a plain"):
         check_cell(VanillaRNN)

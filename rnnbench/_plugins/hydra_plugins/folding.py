@@ -1,4 +1,4 @@
-"""Hydra's hook for `rnnbench.sweep`: Hydra looks for sweepers in this namespace package alone.
+"""Hydra's hook for `rnnbench.sweeps.plan`: Hydra looks for sweepers in this namespace package alone.
 
 It is imported at every start, so it imports little.
 """
@@ -49,9 +49,9 @@ class FoldingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Plans the jobs, and launches them."""
-        from rnnbench import sweep
+        from rnnbench.sweeps import launch, plan
 
-        sweep.refuse_several_processes(self.config.distributed.coordinator)
+        launch.refuse_several_processes(self.config.distributed.coordinator)
         loader = self.context.config_loader
         given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(given)
@@ -63,13 +63,13 @@ class FoldingSweeper(Sweeper):
                 del cfg["hydra"]
             return cfg
 
-        planned = sweep.plan(overrides, compose)
+        planned = plan.plan(overrides, compose)
         HydraConfig.instance().set_config(self.config)
         try:
-            sweep.announce(planned)
+            launch.announce(planned)
             if planned.jobs:
                 Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-                sweep.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
+                launch.run(planned.jobs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
         except (DivergedError, FailedJobsError):
             self._report(planned.runs)
             raise
@@ -77,7 +77,7 @@ class FoldingSweeper(Sweeper):
 
     def _report(self, outputs: Iterable[str]) -> None:
         if self.config.report:
-            from rnnbench.report import report_sweep
+            from rnnbench.figures.page import report_sweep
 
             for output in outputs:
                 report_sweep(Path(output))

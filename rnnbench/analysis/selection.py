@@ -1,0 +1,25 @@
+"""Which rows of the tables figures draw."""
+
+import pandas as pd
+
+
+def top_layer(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["layer"] == table.groupby("run_id")["layer"].transform("max")]
+
+
+def at_last_step(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each run's last step."""
+    return table[table["step"] == table.groupby("run_id")["step"].transform("max")]
+
+
+def relative_flow(flow: pd.DataFrame) -> pd.DataFrame:
+    """Adds `before`, the steps before the last with a gradient, and `share`, the norm by the state's last above 0.
+
+    What comes later is left out: the loss does not depend on it. (On c at the answer it depends through h alone.)
+    """
+    moment, state = ["run_id", "step"], ["run_id", "step", "layer", "state"]
+    some = flow[flow["norm"] > 0].sort_values("time", kind="stable")
+    flow = flow.merge(some.groupby(moment, as_index=False).agg(answer=("time", "max")), on=moment)
+    flow = flow.merge(some.groupby(state, as_index=False).agg(end=("time", "last"), last=("norm", "last")), on=state)
+    flow = flow[flow["time"] <= flow["end"]]
+    return flow.assign(before=flow["answer"] - flow["time"], share=flow["norm"] / flow["last"])

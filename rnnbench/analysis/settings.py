@@ -1,0 +1,93 @@
+"""Which runs are compared with which: a panel for each task, in it a line for each setting, its runs are its seeds."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+_ABBREVIATIONS = {"mse"}
+_NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", "score_goal", "folder", "seed"}
+
+
+def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """What places each run in a comparison, one row a run in the given order.
+
+    Columns: run_id, seed, status, reached (its step), solved_at, score, score_goal, result (its final score), chance
+    (the task's level of that score), model (the cell's name), panel (names its task) and line (names its setting).
+
+    A task's name is followed by those of its arguments in which the runs of that task differ ("Adding, length 100").
+    A setting is the cell ("LSTM") with the config values in which the runs of that cell on that task differ apart from
+    the seed ("LSTM, learning rate 0.003"): what belongs to a cell throughout, such as its own tuned learning rate, is
+    not named.
+    """
+    runs = runs.reset_index(drop=True)
+    config = config_keys(runs)
+    of_task = [name for name in config if name.startswith("task.") and name != "task.name"]
+    others = [name for name in config if not name.startswith("task.") and name != "model.name"]
+    panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
+    lines = _labels(runs, [panels, runs["model.name"]], others, runs["model.name"].map(cell_label))
+    seed: Any = runs.get("seed", pd.NA)
+    compared = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
+        seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
+    )
+    for name, prefix in (("result", "final"), ("chance", "chance")):
+        compared[name] = [row.get(f"{prefix}.{row['score']}", np.nan) for _, row in runs.iterrows()]
+        compared[name] = compared[name].astype(float)
+    return compared
+
+
+def config_keys(runs: pd.DataFrame) -> list[str]:
+    """The runs' columns that are keys of their configuration, but for the seed."""
+    return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
+
+
+def cell_label(name: str) -> str:
+    """How a cell is called in figures and tables."""
+    return _CELLS.get(name, name)
+
+
+def metric_label(name: str) -> str:
+    """How a metric is called in figures and tables."""
+    return name.upper() if name in _ABBREVIATIONS else name.replace("_", " ")
+
+
+def title(name: str) -> str:
+    """A task's name as a title: sentence_completion is Sentence completion."""
+    return name.replace("_", " ").capitalize()
+
+
+def in_order(compared: pd.DataFrame) -> list[tuple[str, str]]:
+    """The distinct (line, model): RNN, LSTM, GRU, then other cells by name; a cell's settings by their values."""
+    known = list(_CELLS)
+
+    def key(pair: tuple[str, str]) -> tuple[Any, ...]:
+        line, model = pair
+        numbers = re.split(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)", line)
+        natural = [(float(text), "") if odd % 2 else (0.0, text) for odd, text in enumerate(numbers)]
+        return known.index(model) if model in known else len(known), model, natural
+
+    distinct = compared[["line", "model"]].drop_duplicates()  # of very many rows
+    return sorted(zip(distinct["line"], distinct["model"], strict=True), key=key)
+
+
+def _labels(
+    runs: pd.DataFrame, alike: "list[pd.Series[str]]", columns: list[str], first: "pd.Series[str]"
+) -> "pd.Series[str]":
+    """`first`, followed by the values of those columns that vary among the runs that are alike."""
+    labels = first.astype(object)
+    for rows in runs.groupby([series.to_numpy() for series in alike], sort=False).indices.values():
+        for name in columns:
+            values = runs[name].iloc[rows]
+            if values.nunique(dropna=False) > 1:
+                labels.iloc[rows] += (
+                    ", " + metric_label(name.rpartition(".")[2]) + " " + values.map(_text, na_action=None)
+                )
+    return labels
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,228 @@
+"""Statistics of runs, pandas in and pandas out: what a set of seeds says, and how sure it is.
+
+All functions take what `rnnbench.comparison.compare` makes of the runs: a row a run, with its panel (task), line
+(setting), seed, status, result, score_goal, solved_at and reached. Runs that are still training are left out. One that
+diverged is not: its result counts as worse than any other, and it never solves its task. Nothing here reports the
+best of several seeds.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rnnbench.analysis.settings import label_runs
+from rnnbench.errors import UserError
+
+CONFIDENCE = 0.95
+RESAMPLES = 9999
+SEED = 0
+"""Of the bootstrap: the same runs give the same intervals."""
+
+SETTING = ("panel", "line")
+"""Columns that name a setting."""
+
+
+def summarize(compared: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
+    """One row a setting.
+
+    Columns: those of `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
+    bootstrap interval of the median over seeds); solved, solved_rate with Wilson's interval solved_low..solved_high;
+    steps_to_solve (`median_steps_to_solve`).
+    """
+    rows = []
+    for key, group in _settings(compared, by):
+        results = results_of(group)
+        low, high = bootstrap_median(results)
+        solved = int(group["solved_at"].notna().sum())
+        solved_low, solved_high = wilson_interval(solved, len(group))
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "score": group["score"].iloc[0],
+                "runs": len(group),
+                "finished": int((group["status"] == "finished").sum()),
+                "diverged": int((group["status"] == "diverged").sum()),
+                "median": quantile(results, 0.5),
+                "q25": quantile(results, 0.25),
+                "q75": quantile(results, 0.75),
+                "low": low,
+                "high": high,
+                "solved": solved,
+                "solved_rate": solved / len(group),
+                "solved_low": solved_low,
+                "solved_high": solved_high,
+                "steps_to_solve": median_steps_to_solve(group),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def results_of(compared: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Each run's final score; that of a diverged run is infinitely bad."""
+    worst = np.where(compared["score_goal"] == "max", -np.inf, np.inf)
+    diverged = (compared["status"] == "diverged").to_numpy()
+    return np.where(diverged, worst, compared["result"].to_numpy(float))
+
+
+def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: float) -> float:
+    """The quantile, interpolated linearly (Hyndman & Fan's type 7), where infinite values may be among them."""
+    ordered = np.sort(values)
+    if len(ordered) == 0:
+        return float("nan")
+    place = share * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    weight = place - np.floor(place)
+    if weight == 0 or below == above or below == -np.inf:
+        return float(below)
+    return float(below + weight * (above - below))
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval of a rate (Wilson 1927): sound for few trials, and for none or all of them successful.
+
+    With p = successes / trials and z the normal quantile of `confidence`:
+
+        (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    """
+    from scipy.stats import binomtest
+
+    if trials == 0:
+        return 0.0, 1.0
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_median(
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]", confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """A percentile bootstrap interval of the median over seeds; NaN for fewer than two of them."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
+    resampled = np.sort(values[draws], axis=1)
+    low, high = resampled[:, (len(values) - 1) // 2], resampled[:, len(values) // 2]
+    medians = np.where(low == high, low, (low + np.where(low == high, 0, high)) / 2)
+    tail = (1 - confidence) / 2
+    return quantile(medians, tail), quantile(medians, 1 - tail)
+
+
+def survival(compared: pd.DataFrame) -> pd.DataFrame:
+    """The share of runs that have not solved their task after so many steps (Kaplan & Meier 1958).
+
+        S(t) = product over t_i <= t of (1 - d_i / n_i)
+
+    with d_i the runs that solve at step t_i, and n_i those that had not and were still training. A run that ends
+    unsolved is censored at its last step: it counts as long as it was seen. One that diverged stays unsolved for ever.
+
+    Columns: step, unsolved, from step 0 on.
+    """
+    solved = compared["solved_at"].notna().to_numpy()
+    last = np.where(compared["status"] == "diverged", np.inf, compared["reached"].to_numpy(float))
+    times = np.where(solved, compared["solved_at"].to_numpy(float, na_value=np.nan), last)
+    rows, share = [(0, 1.0)], 1.0
+    for step in np.unique(times[solved]):
+        share *= 1 - np.sum(times[solved] == step) / np.sum(times >= step)
+        rows.append((int(step), float(share)))
+    return pd.DataFrame(rows, columns=["step", "unsolved"])
+
+
+def median_steps_to_solve(compared: pd.DataFrame) -> float:
+    """The first step at which half of the runs have solved the task; NaN where too few ever did."""
+    curve = survival(compared)
+    reached = curve["step"][curve["unsolved"] <= 0.5 + 1e-12]
+    return float(reached.iloc[0]) if len(reached) else float("nan")
+
+
+def paired(compared: pd.DataFrame) -> pd.DataFrame:
+    """Every two settings of a task compared seed by seed: the same seed draws the same data.
+
+    Columns: panel, line and other; seeds (which both have); better, equal and worse (seeds in which `line` is so);
+    difference (median over seeds of line - other) with its bootstrap interval low..high; p (Wilcoxon's signed-rank
+    test, two-sided, NaN without a difference). Where one of two runs diverged it lost; the difference is infinite.
+    """
+    from scipy.stats import wilcoxon
+
+    rows = []
+    for (panel,), group in _settings(compared, ["panel"]):
+        sign = 1 if group["score_goal"].iloc[0] == "max" else -1
+        scores = group.assign(result=results_of(group)).pivot_table(
+            index="seed", columns="line", values="result", aggfunc="median", sort=False
+        )
+        lines = list(scores)
+        for i, line in enumerate(lines):
+            for other in lines[i + 1 :]:
+                both = scores[[line, other]].dropna()
+                ours, theirs = both[line].to_numpy(), both[other].to_numpy()
+                difference = np.where(ours == theirs, 0.0, ours - np.where(ours == theirs, 0.0, theirs))
+                low, high = bootstrap_median(difference)
+                ranks = np.sign(difference) * np.argsort(np.argsort(np.abs(difference))) if len(both) else difference
+                rows.append(
+                    {
+                        "panel": panel,
+                        "line": line,
+                        "other": other,
+                        "seeds": len(both),
+                        "better": int(np.sum(sign * difference > 0)),
+                        "equal": int(np.sum(difference == 0)),
+                        "worse": int(np.sum(sign * difference < 0)),
+                        "difference": quantile(difference, 0.5),
+                        "low": low,
+                        "high": high,
+                        "p": float(wilcoxon(difference if np.isfinite(difference).all() else ranks).pvalue)
+                        if np.any(difference != 0)
+                        else float("nan"),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str = "model.name") -> pd.DataFrame:
+    """Fair tuning: for each cell the value of `axis` that is best on the tuning seeds, and its runs on fresh seeds.
+
+    Best is the best median, never the best single run.
+
+    Args:
+        runs: as `rnnbench.load_runs` gives them.
+        axis: the column that is tuned, such as `optimizer.learning_rate`.
+        tuning_seeds: seeds by which values are chosen; the others are the fresh ones.
+        by: what is tuned apart, on each task.
+
+    Returns:
+        The runs of the chosen values on fresh seeds.
+
+    Raises:
+        UserError: the budgets differ (values tried, seeds of each, or training steps), or no fresh seeds are left.
+    """
+    for name in (axis, by, "seed"):
+        if name not in runs:
+            raise UserError(f"expected a key of the runs' configuration to tune, got {name!r}")
+    done = runs[runs["status"] != "running"]
+    if not done["seed"].isin(list(tuning_seeds)).any():
+        raise UserError(f"no run has one of the tuning seeds {sorted(tuning_seeds)}")
+    settings = [name for name in map(str, done) if name.startswith("task.") and name != axis]
+    chosen = []
+    for _, of_task in done.groupby(settings, sort=False, dropna=False):
+        task = of_task["task.name"].iloc[0]
+        for_tuning = of_task["seed"].isin(list(tuning_seeds))
+        cells = [(str(cell), group) for cell, group in of_task[for_tuning].groupby(by, sort=False)]
+        budgets = {cell: (group[axis].nunique(), len(group), int(group["train.steps"].sum())) for cell, group in cells}
+        if len(set(budgets.values())) > 1:
+            told = "; ".join(f"{cell}: {n} values, {r} runs, {s} steps" for cell, (n, r, s) in budgets.items())
+            raise UserError(f"{axis} was not tuned with equal budgets on {task} ({told})")
+        for cell, group in cells:
+            compared = label_runs(group).assign(value=group[axis].to_numpy())
+            medians = {value: quantile(results_of(own), 0.5) for value, own in compared.groupby("value")}
+            pick = max if compared["score_goal"].iloc[0] == "max" else min
+            best: Any = pick(medians, key=lambda value: medians[value])
+            fresh = of_task[~for_tuning & of_task[by].eq(group[by].iloc[0]) & of_task[axis].eq(best)]
+            if fresh.empty:
+                raise UserError(f"{cell} on {task}: no run of the chosen {axis} {best} has a fresh seed")
+            chosen.append(fresh)
+    return pd.concat(chosen, ignore_index=True)
+
+
+def _settings(compared: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    done = compared[compared["status"] != "running"]
+    return [(key if isinstance(key, tuple) else (key,), group) for key, group in done.groupby(list(by), sort=False)]

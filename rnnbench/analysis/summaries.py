@@ -1,0 +1,96 @@
+"""Summaries as text: what the commands print and the page shows."""
+
+from typing import Any
+
+import pandas as pd
+
+from rnnbench.analysis.selection import at_last_step
+from rnnbench.analysis.settings import in_order, metric_label
+
+Rows = list[list[str]]
+"""A table as text, its headings first."""
+
+
+def heading(of_task: pd.DataFrame) -> str:
+    """A task, and by which score its runs are compared."""
+    panel, score, goal = of_task[["panel", "score", "score_goal"]].iloc[0]
+    return f"{panel}: {metric_label(score)}, {'higher' if goal == 'max' else 'lower'} is better"
+
+
+def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
+    """A task's settings in that order, as `statistics.summarize` sums them up; those with a run that is done."""
+    own = summary[summary["panel"] == panel].set_index("line")
+    rows = [["", "median", "interval", "quartiles", "seeds", "diverged", "solved", "interval", "steps to solve"]]
+    for line in (line for line in order if line in own.index):
+        row = own.loc[line]
+        rows.append(
+            [
+                line,
+                _number(row["median"]),
+                f"{_number(row['low'])}..{_number(row['high'])}",
+                f"{_number(row['q25'])}..{_number(row['q75'])}",
+                str(row["runs"]),
+                str(row["diverged"]),
+                f"{row['solved']} ({row['solved_rate']:.0%})",
+                f"{row['solved_low']:.0%}..{row['solved_high']:.0%}",
+                "-" if pd.isna(row["steps_to_solve"]) else f"{row['steps_to_solve']:.0f}",
+            ]
+        )
+    return rows
+
+
+def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
+    rows = [["", "seeds", "better", "equal", "worse", "median difference", "interval", "p"]]
+    if pairs.empty:
+        return rows
+    own = pairs[pairs["panel"] == panel]
+    rank = {line: number for number, line in enumerate(order)}
+    for row in own.sort_values(["line", "other"], key=lambda names: names.map(rank)).to_dict("records"):
+        rows.append(
+            [
+                f"{row['line']} - {row['other']}",
+                *(str(row[count]) for count in ("seeds", "better", "equal", "worse")),
+                _number(row["difference"]),
+                f"{_number(row['low'])}..{_number(row['high'])}",
+                "-" if pd.isna(row["p"]) else f"{row['p']:.2g}",
+            ]
+        )
+    return rows
+
+
+def _number(value: Any) -> str:
+    if pd.isna(value):
+        return "-"
+    return "diverged" if abs(value) == float("inf") else f"{value:.3g}"
+
+
+RIGHT = " (right)"
+"""Ends the heading of the continuation that is."""
+
+
+def completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
+    """For every prompt a table: how probable each setting finds each continuation, and which one is right."""
+    finished = compared[compared["status"] == "finished"]
+    rows = showcase.merge(finished, on="run_id")
+    rows = at_last_step(rows)
+    tables = {}
+    for prompt, of_prompt in rows.groupby("prompt", sort=False):
+        right = dict(of_prompt.groupby("continuation", sort=False)["correct"].first())
+        headings = [f"{continuation}{RIGHT if is_right else ''}" for continuation, is_right in right.items()]
+        table = [["", *headings, "seeds right"]]
+        for line, _ in in_order(of_prompt):
+            own = of_prompt[of_prompt["line"] == line].pivot(
+                index="run_id", columns="continuation", values="probability"
+            )
+            wanted = [name for name, is_right in right.items() if is_right]
+            hits = int(own.idxmax(axis=1).isin(wanted).sum())
+            medians = [f"{100 * own[name].median():.0f} %" for name in right]
+            table.append([line, *medians, f"{hits} of {len(own)}"])
+        tables[f'"{_sentence(str(prompt))} ___"'] = table
+    return tables
+
+
+def _sentence(prompt: str) -> str:
+    """Space-separated words as one writes them."""
+    text = prompt.replace(" ,", ",").replace(" .", ".")
+    return text[:1].upper() + text[1:]

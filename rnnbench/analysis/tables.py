@@ -1,0 +1,178 @@
+"""Reads records into tidy pandas tables: `load_runs` has one row a run, the others are joined with it by `run_id`.
+
+Every function takes one job folder or any folder above some, and imports no jax. Rows come in an order that does
+not depend on how the runs were spread over jobs. A run that was recorded twice (alone and within a population,
+say) is read once, from the job that got furthest.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rnnbench.errors import UserError
+from rnnbench.records.folders import job_folders
+from rnnbench.records.reader import read_table, runs_table
+from rnnbench.records.schemas import RUNS_SCHEMA
+
+__all__ = [
+    "load_gate_traces",
+    "load_gates",
+    "load_gradient_flow",
+    "load_memory",
+    "load_metrics",
+    "load_runs",
+    "load_scores",
+    "load_showcase",
+    "load_spectra",
+]
+
+
+def load_runs(path: str | Path) -> pd.DataFrame:
+    """One row a run.
+
+    Columns: run_id, status ("running", also when it was killed; "finished"; "diverged"), step (training steps
+    recorded), solved_at and diverged_at (steps, or missing), score (the metric by which runs of its task are
+    compared), score_goal ("max" or "min"), the config in dotted columns (model.name, task.length, seed, ...),
+    final.<metric> of the last evaluation, chance.<metric> of the task, and folder. A key that a run's config
+    does not have is missing there.
+
+    Raises:
+        UserError: there is no such path, it holds no records, or records of another format.
+    """
+    jobs = _jobs(Path(path))
+    table = _concatenated([job.runs for job in jobs])
+    folders = [str(job.folder) for job in jobs for _ in range(job.runs.num_rows)]
+    table = table.append_column("folder", pa.array(folders))
+    # The fixed columns first, then config, results and folder, each in the order in which the runs name them.
+    last = [name for name in table.schema.names if name.startswith(("final.", "chance."))] + ["folder"]
+    names = RUNS_SCHEMA.names + [name for name in table.schema.names if name not in {*RUNS_SCHEMA.names, *last}] + last
+    frame = pd.DataFrame({name: _series(table[name]) for name in names})
+    keys = [key for key in ("task.name", "model.name", "seed", "run_id") if key in frame]
+    return frame.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def load_metrics(path: str | Path) -> pd.DataFrame:
+    """What was logged: run_id, step, split ("train" or "test"), metric, value."""
+    return _load(path, "metrics")
+
+
+def load_scores(path: str | Path) -> pd.DataFrame:
+    """Test scores broken down: run_id, step, metric, by ("distance", ...), low, high (inclusive), value, count."""
+    return _load(path, "scores")
+
+
+def load_gradient_flow(path: str | Path) -> pd.DataFrame:
+    """Norms of dL/dh_t (state "h") and dL/dc_t ("c"): run_id, step, layer, state, time, norm (mean), q10, q50, q90.
+
+    The deciles are missing in records of versions that did not keep them.
+    """
+    return _load(path, "gradient_flow")
+
+
+def load_gate_traces(path: str | Path) -> pd.DataFrame:
+    """Gates word by word: run_id, step, sentence, time, word, layer, gate, unit, value."""
+    return _load(path, "gate_traces")
+
+
+def load_gates(path: str | Path) -> pd.DataFrame:
+    """Gates over the probe batch: run_id, step, layer, gate, unit, time, mean, low, high, time_constant.
+
+    As `rnnbench probe` measured them: `low` and `high` are the shares of values below 0.1 and above 0.9 (of their
+    sizes, where a gate has a sign), `time_constant` is 1 / (1 - mean) in steps, missing for gates that are not between
+    0 and 1.
+    """
+    return _load(path, "gates")
+
+
+def load_spectra(path: str | Path) -> pd.DataFrame:
+    """Spectra as `rnnbench probe` measured them: run_id, step, layer, kind, state, lag, number, value.
+
+    `kind` is singular_value (of dh_{t+lag}/dh_t, or of all states), lyapunov_exponent or spectral_radius.
+    """
+    return _load(path, "spectra")
+
+
+def load_memory(path: str | Path) -> pd.DataFrame:
+    """What the state knows of the first input (`rnnbench probe` measured it): run_id, step, layer, state, time, r2."""
+    return _load(path, "memory")
+
+
+def load_showcase(path: str | Path) -> pd.DataFrame:
+    """How the models complete a task's showcase: run_id, step, prompt, continuation, probability, correct."""
+    return _load(path, "showcase")
+
+
+class _Job(NamedTuple):
+    folder: Path
+    runs: pa.Table  # those that are read from this job
+    partly: bool  # whether some of its runs are read from another job
+
+
+def _load(path: str | Path, name: str) -> pd.DataFrame:
+    tables = []
+    for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
+        table = read_table(job.folder, name)
+        if job.partly:
+            table = table.filter(pc.is_in(table["run_id"], job.runs["run_id"]))
+        tables.append(table)
+    table = pa.concat_tables(tables)
+    # A stable sort by run and step, as codes of the few distinct runs: far faster than by their names.
+    encoded = table["run_id"].combine_chunks().dictionary_encode()
+    rank = np.argsort(np.argsort(encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)))
+    order = np.lexsort((table["step"].to_numpy(), rank[encoded.indices.to_numpy()]))
+    if np.any(order[1:] < order[:-1]):
+        table = table.take(order)
+    return table.to_pandas()
+
+
+def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
+    """The jobs under `path` that have runs, in the order of their paths; every run is in one of them."""
+    if not path.exists():
+        raise UserError(f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
+    folders = sorted(job_folders(path))
+    tables = [runs_table(folder, columns) for folder in folders]  # threads would only contend for the interpreter
+    furthest: dict[str, tuple[bool, int, int]] = {}  # by run: is it done, at which step, in which (first) job
+    for index, table in enumerate(tables):
+        for row in table.select(["run_id", "status", "step"]).to_pylist():
+            reached = (row["status"] != "running", row["step"], -index)
+            furthest[row["run_id"]] = max(reached, furthest.get(row["run_id"], reached))
+    if not furthest:
+        raise UserError(f"{path}: no records of rnnbench in it or below it" + (" yet" if folders else ""))
+    jobs = []
+    for index, (folder, table) in enumerate(zip(folders, tables, strict=True)):
+        own = [furthest[run][2] == -index for run in table["run_id"].to_pylist()]
+        if all(own) and own:
+            jobs.append(_Job(folder, table, partly=False))
+        elif any(own):
+            jobs.append(_Job(folder, table.filter(pa.array(own)), partly=True))
+    return jobs
+
+
+def _concatenated(tables: list[pa.Table]) -> pa.Table:
+    """One table; a column is null where a table lacks it, and text where tables disagree on more than int or float."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError:
+        kinds: dict[str, set[pa.DataType]] = {}
+        for field in (field for table in tables for field in table.schema):
+            kinds.setdefault(field.name, set()).add(field.type)
+        number = {pa.int64(), pa.float64()}
+        text = {name for name, types in kinds.items() if len(types - {pa.null()}) > 1 and types - {pa.null()} != number}
+        return pa.concat_tables([_as_text(table, text) for table in tables], promote_options="permissive")
+
+
+def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
+    for index, field in enumerate(table.schema):
+        if field.name in names:
+            table = table.set_column(index, field.name, table[index].cast(pa.string()))
+    return table
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    """A column of its plain type, though some runs lack it: whole numbers stay whole."""
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()} if column.null_count else {}
+    return column.to_pandas(types_mapper=nullable.get)

@@ -1,0 +1,371 @@
+"""The scan over time of a cell written by gate, with its own gradient."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, PyTree
+
+from rnnbench.cells.activations import BlockActivation
+from rnnbench.cells.base import Drive, GatedCell, States
+from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, in_chunks, remat
+
+
+class Weights(NamedTuple):
+    """A gated cell's fused parameters, arranged for the scan.
+
+    Attributes:
+        joint: `[U; W; b]` of the joint gates, `(hidden + features + 1, joint * hidden)`: state, input and
+            bias enter by one matmul, `[h, x, 1] @ joint`. Each gate's columns are scaled as `BlockActivation`
+            wants.
+        from_input: `[W; b]` of the deferred gates, `(features + 1, deferred * hidden)`.
+        from_state: U of each deferred gate.
+        from_state_bias: recurrent bias of each deferred gate, or None.
+    """
+
+    joint: Array
+    from_input: Array
+    from_state: tuple[Array, ...]
+    from_state_bias: tuple[Array | None, ...]
+
+
+class Transposed(NamedTuple):
+    """Kernels transposed, laid out ahead: a matmul within the scan would transpose its kernel at every step.
+
+    Attributes:
+        block: of U of the joint gates beside that of each projection of h itself.
+        from_state: of `Weights.from_state`.
+    """
+
+    block: Array
+    from_state: tuple[Array, ...]
+
+
+_FUSED = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
+
+
+def _arrange(fused: dict[str, Any], cell: GatedCell, sweep: BlockActivation) -> Weights:
+    hidden, split = cell.hidden_features, len(cell.joint) * cell.hidden_features
+    kernel, recurrent = fused["kernel"], fused["recurrent_kernel"]
+    bias = fused.get("bias", jnp.zeros(kernel.shape[1], kernel.dtype))[None]
+    recurrent_bias = dict.fromkeys(cell.deferred)
+    if "recurrent_bias" in fused:
+        for i, name in enumerate(cell.recurrently_biased):
+            recurrent_bias[name] = fused["recurrent_bias"][i * hidden : (i + 1) * hidden]
+    joint = jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]])
+    return Weights(
+        joint=joint * jnp.repeat(jnp.asarray(sweep.scales, joint.dtype), hidden)[None],
+        from_input=jnp.concatenate([kernel[:, split:], bias[:, split:]]),
+        from_state=tuple(jnp.split(recurrent[:, split:], len(cell.deferred), axis=1)) if cell.deferred else (),
+        from_state_bias=tuple(recurrent_bias.values()),
+    )
+
+
+def _append_one(x: Float[Array, "*axes features"]) -> Float[Array, "*axes features+1"]:
+    return jnp.concatenate([x, jnp.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)
+
+
+def gated_unroll(
+    cell: GatedCell,
+    inputs: Inputs,
+    carry: States,
+    mask: Mask | None,
+    perturbation: States | None,
+    last_only: bool,
+    remat_every: int | None,
+) -> tuple[States, Hidden]:
+    """`unroll` for a cell written by gate."""
+    graphdef, *parts = nnx.split(cell, _is_differentiable, ...)
+    params, constants = map(nnx.to_pure_dict, parts)
+    gated = _GatedScan(graphdef, params, constants, last_only)
+    weights, rest = _arrange(params, cell, gated.sweep), _rest(params)
+    transposed = gated.transpose(weights)
+    chunk = _chunk(len(inputs), len(cell.gates) * carry[0].nbytes)
+
+    def scan(first: States, xs: PyTree) -> tuple[States, Hidden | None]:
+        return in_chunks(functools.partial(gated.run, weights, transposed, rest, constants), first, xs, chunk)
+
+    last, outputs = remat(scan, tuple(carry), (_append_one(inputs), mask, perturbation), remat_every)
+    return last, last[0] if outputs is None else outputs
+
+
+CACHE_BYTES = 2**19
+
+
+def _chunk(steps: int, step_bytes: int) -> int:
+    """Steps between two sums of the weights' gradients: as many as leave the gates' gradients in a core's cache.
+
+    All of them where they are at most six times that: in chunks, what the reverse scan needs is copied once more. A
+    number that divides `steps` is preferred, since a remainder is compiled as a second scan.
+    """
+    if steps * step_bytes <= 6 * CACHE_BYTES:
+        return steps
+    most = max(CACHE_BYTES // step_bytes, 10)
+    return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
+
+
+def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
+    """A filter for `nnx.split`: integers, booleans and keys in a cell have no gradient."""
+    del path
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
+
+
+@jax.custom_vjp
+def _tap(value: Array, tap: Array) -> Array:
+    """`value`; the gradient with respect to it comes out as that of `tap`, too."""
+    del tap
+    return value
+
+
+_tap.defvjp(lambda value, tap: (value, None), lambda _, gradient: (gradient, gradient))
+
+
+@jax.custom_vjp
+def _project(state: Array, kernel: Array, transposed: Array) -> Array:
+    """`state @ kernel`, whose gradient flows to `state` alone, through the transposed kernel."""
+    del transposed
+    return state @ kernel
+
+
+_project.defvjp(
+    lambda state, kernel, transposed: (state @ kernel, transposed),
+    lambda transposed, gradient: (gradient @ transposed, None, None),
+)
+
+_CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
+
+
+def _is_dear(primitive: Any, *_: Any, **__: Any) -> bool:
+    """What the gradient of a step keeps from the way forward; the rest it computes again."""
+    return primitive.name not in _CHEAP
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["kept"], meta_fields=["structure", "sources"])
+@dataclasses.dataclass
+class _Linearized:
+    """The gradient function of a step, without those of its arrays that are at hand anyway.
+
+    Attributes:
+        kept: the other ones.
+        structure: tree structure of the function.
+        sources: for each of its arrays the position among those at hand, or None where it is kept.
+    """
+
+    kept: list[Array]
+    structure: Any
+    sources: tuple[int | None, ...]
+
+    @classmethod
+    def thin(cls, function: Callable, at_hand: PyTree) -> "_Linearized":
+        """Takes out of `function` what is one of the arrays in `at_hand`."""
+        arrays, structure = jax.tree.flatten(function)
+        positions = {id(array): i for i, array in enumerate(jax.tree.leaves(at_hand))}
+        sources = tuple(positions.get(id(array)) for array in arrays)
+        return cls([a for a, source in zip(arrays, sources, strict=True) if source is None], structure, sources)
+
+    def restore(self, at_hand: PyTree) -> Callable:
+        """The function, with arrays from a tree like the one that it was thinned by."""
+        arrays, kept = jax.tree.leaves(at_hand), iter(self.kept)
+        return self.structure.unflatten([next(kept) if i is None else arrays[i] for i in self.sources])
+
+
+class _GatedScan:
+    """The scan over a gated cell and its gradient, as functions of the cell's parameters.
+
+    Holds only what is static: a function with a custom gradient must not close over traced values.
+    """
+
+    def __init__(self, graphdef: Any, params: dict[str, Any], constants: dict[str, Any], last_only: bool):
+        self.graphdef = graphdef
+        self.last_only = last_only
+        self.abstract, shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (params, constants))
+        self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
+        self.sweep = BlockActivation(tuple(self.cell.gates[name] for name in self.cell.joint))
+        self.projections = self._find_projections(shapes)
+        self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments, differentiated=False)[0])
+        self.run.defvjp(self.forward, self.backward)
+
+    def _find_projections(self, constants: Any) -> list[tuple[int, bool]]:
+        """For each time that a step calls `Drive.from_state`: number of the deferred gate, and whether of h itself."""
+        found: list[tuple[int, bool]] = []
+
+        def step(
+            gates: list[Array], drives: list[Array], last: States, rest: dict[str, Any], constants: dict[str, Any]
+        ) -> States:
+            def project(i: int, state: Array) -> Array:
+                found.append((i, state is last[0]))
+                return state
+
+            return self.combine(gates, drives, last, rest, constants, project)
+
+        cell = self.cell
+        one = jax.ShapeDtypeStruct((1, cell.hidden_features), self.abstract["kernel"].dtype)
+        gates, drives, states = ([one] * len(names) for names in (cell.joint, cell.deferred, cell.states))
+        jax.eval_shape(step, gates, drives, tuple(states), _rest(self.abstract), constants)
+        return found
+
+    def combine(
+        self,
+        gates: list[Array],
+        drives: list[Array],
+        last: States,
+        rest: dict[str, Any],
+        constants: Any,
+        project: Callable[[int, Array], Array],
+    ) -> States:
+        """The cell's own step.
+
+        Args:
+            gates: the joint gates, activated.
+            drives: of the deferred gates, from the input.
+            last: states before the step.
+            rest: parameters that the step uses itself.
+            constants: what the cell holds that has no gradient.
+            project: `(i, v) -> v U_i`, plus the recurrent bias, for deferred gate number i.
+        """
+        cell = self.cell
+        named: dict[str, Array | Drive] = dict(zip(cell.joint, gates, strict=True))
+        for i, (name, drive) in enumerate(zip(cell.deferred, drives, strict=True)):
+            named[name] = Drive(drive, functools.partial(project, i), cell.gates[name].activation)
+        return nnx.merge(self.graphdef, {**self.abstract, **rest}, constants).combine(named, last)
+
+    def drives(self, from_input: Array | None) -> list[Array]:
+        """Each deferred gate's part of what `Weights.from_input` gives."""
+        return [] if from_input is None else jnp.split(from_input, len(self.cell.deferred), axis=-1)
+
+    def transpose(self, weights: Weights) -> Transposed:
+        """The kernels as the reverse scan multiplies by them; no gradient flows through them."""
+        recurrent = [weights.joint[: self.cell.hidden_features]]
+        block = jnp.concatenate([*recurrent, *[weights.from_state[i] for i, is_h in self.projections if is_h]], axis=1)
+        transposed = Transposed(block.T, tuple(kernel.T for kernel in weights.from_state))
+        return lax.stop_gradient(lax.optimization_barrier(transposed))
+
+    def forward(
+        self,
+        weights: Weights,
+        transposed: Transposed,
+        rest: dict[str, Any],
+        constants: dict[str, Any],
+        carry: States,
+        xs: tuple[Inputs, Mask | None, States | None],
+        *,
+        differentiated: bool = True,
+    ) -> tuple[tuple[States, Hidden | None], Any]:
+        """The last carry and all outputs; and what the gradient needs. The inputs end with a one for the bias."""
+        inputs, mask, perturbation = xs
+        from_input = inputs @ weights.from_input if self.cell.deferred else None
+        taps = [jnp.zeros_like(carry[0]) for _ in self.projections]
+
+        def step(
+            gates: list[Array], drives: list[Array], last: States, rest: dict[str, Any], taps: list[Array]
+        ) -> tuple[States, list[Array]]:
+            tap, operands = iter(taps), []
+
+            def project(i: int, state: Array) -> Array:
+                if state is last[0]:  # its gradient joins that of the joint gates in one matmul
+                    product = lax.stop_gradient(state @ weights.from_state[i])
+                else:
+                    product = _project(state, weights.from_state[i], transposed.from_state[i])
+                    operands.append(state)
+                bias = weights.from_state_bias[i]
+                product = _tap(product, next(tap))
+                return product if bias is None else product + bias[None]
+
+            return self.combine(gates, drives, last, rest, constants, project), operands
+
+        def body(last: States, xs: Any) -> tuple[States, Any]:
+            x, from_input_t, mask_t, eps = xs
+            # Kept gate by gate: code that slices a kept block in the reverse step is not vectorised.
+            swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
+            arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
+            if differentiated:
+                thrifty = jax.checkpoint(step, policy=_is_dear, prevent_cse=False)
+                new, function, operands = jax.vjp(thrifty, *arguments, has_aux=True)
+                linearized = _Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
+                kept = (swept, last, operands, linearized)
+            else:
+                (new, _), kept = step(*arguments), None
+            new = hold(mask_t, new, last)
+            if eps is not None:
+                new = jax.tree.map(jnp.add, new, eps)
+            return new, (None if self.last_only else new[0], kept)
+
+        last, (hidden, kept) = lax.scan(body, carry, (inputs, from_input, mask, perturbation))
+        return (last, hidden), (weights, transposed, rest, inputs, mask, perturbation is not None, from_input, kept)
+
+    def backward(self, residuals: Any, gradient: tuple[States, Hidden | None]) -> tuple[Any, ...]:
+        """Gradients of weights, what is transposed (none), rest, constants (none), first carry, and `xs`."""
+        weights, transposed, rest, inputs, mask, perturbed, from_input, kept = residuals
+        swept, last, operands, linearized = kept
+        sweep = self.sweep
+        taps = [jnp.zeros_like(gradient[0][0]) for _ in self.projections]
+
+        def body(dcarry: Any, xs: Any) -> tuple[Any, Any]:
+            dstates, drest = dcarry
+            dy, swept_t, from_input_t, last_t, linearized_t, mask_t = xs
+            if dy is not None:
+                dstates = (dstates[0] + dy, *dstates[1:])
+            arguments = (sweep.gates(swept_t), self.drives(from_input_t), last_t, rest, taps)
+            function = linearized_t.restore((arguments, transposed, weights.from_state_bias))
+            nothing = jax.tree.map(jnp.zeros_like, dstates)
+            dgates, ddrives, dlast, drest_t, dtaps = function(hold(mask_t, dstates, nothing))
+            dof_h = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if is_h]
+            dof_others = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if not is_h]
+            empty = dstates[0][:, :0]  # a cell may have no gate that sees h
+            dblock = jnp.concatenate([empty, *sweep.gradients(swept_t, dgates), *dof_h], axis=-1)
+            dlast = (dlast[0] + dblock @ transposed.block, *dlast[1:])
+            if mask_t is not None:
+                dlast = jax.tree.map(jnp.add, dlast, hold(mask_t, nothing, dstates))
+            dfrom_input = None if from_input_t is None else jnp.concatenate(ddrives, axis=-1)
+            out = (dblock, dfrom_input, dof_others, dstates if perturbed else None)
+            return (dlast, jax.tree.map(jnp.add, drest, drest_t)), out
+
+        dlast, dhidden = gradient
+        start = (dlast, jax.tree.map(jnp.zeros_like, rest))
+        xs = (dhidden, swept, from_input, last, linearized, mask)
+        (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
+
+        hidden = self.cell.hidden_features
+        width = len(self.cell.joint) * hidden
+        drecurrent = _over_steps(last[0], dblock)
+        dz = dblock[..., :width]
+        dfrom_state: list[Array] = [jnp.zeros_like(kernel) for kernel in weights.from_state]
+        dbias = [None if bias is None else jnp.zeros_like(bias) for bias in weights.from_state_bias]
+        of_h = [i for i, is_h in self.projections if is_h]
+        of_others = [i for i, is_h in self.projections if not is_h]
+        dproducts = [(i, dblock[..., width + n * hidden :][..., :hidden]) for n, i in enumerate(of_h)]
+        for n, i in enumerate(of_h):
+            dfrom_state[i] += drecurrent[:, width + n * hidden :][:, :hidden]
+        for i, operand, dproduct in zip(of_others, operands, dof_others, strict=True):
+            dfrom_state[i] += _over_steps(operand, dproduct)
+            dproducts.append((i, dproduct))
+        for i, dproduct in dproducts:
+            if (bias := dbias[i]) is not None:
+                dbias[i] = bias + dproduct.sum((0, 1))
+        dinputs = dz @ weights.joint[hidden:].T
+        dfrom_input_weights = jnp.zeros_like(weights.from_input)
+        if dfrom_input is not None:
+            dfrom_input_weights = _over_steps(inputs, dfrom_input)
+            dinputs += dfrom_input @ weights.from_input.T
+        dweights = Weights(
+            joint=jnp.concatenate([drecurrent[:, :width], _over_steps(inputs, dz)]),
+            from_input=dfrom_input_weights,
+            from_state=tuple(dfrom_state),
+            from_state_bias=tuple(dbias),
+        )
+        return dweights, None, drest, None, dcarry, (dinputs, None, dstates)
+
+
+def _rest(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that the cell's step uses itself."""
+    return {name: value for name, value in params.items() if name not in _FUSED}
+
+
+def _over_steps(left: Float[Array, "time batch m"], right: Float[Array, "time batch n"]) -> Float[Array, "m n"]:
+    """sum_t left_t^T right_t, as one matmul."""
+    return jnp.tensordot(left, right, axes=((0, 1), (0, 1)))

@@ -1,0 +1,127 @@
+"""`rnnbench compare DIR`: what the seeds say of every setting, in the terminal, as Markdown and as CSV."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.analysis import statistics
+from rnnbench.analysis.settings import in_order, label_runs
+from rnnbench.analysis.summaries import Rows, heading, pair_rows, summary_rows
+from rnnbench.analysis.tables import load_runs
+from rnnbench.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compares the runs in a folder; the exit code.
+
+    Args:
+        argv: the command line behind `compare`.
+
+    Raises:
+        UserError: there are no records, budgets differ, or the files cannot be written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="rnnbench compare",
+        description="Compares settings over seeds: median, quartiles and a bootstrap interval of the median, how many "
+        "solved the task (with Wilson's interval) and when, and every two settings seed by seed. Runs that diverged "
+        "count as worse than any other. Writes comparison.md, comparison.csv and pairs.csv.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+    parser.add_argument("--output", metavar="DIR2", type=Path, help="where the files are written (default: DIR)")
+    parser.add_argument(
+        "--tune",
+        metavar="KEY",
+        help="choose the best value of this key for each cell on the tuning seeds, report it on the others",
+    )
+    parser.add_argument(
+        "--tuning-seeds", metavar="SEEDS", type=_seeds, help="seeds to tune on, such as 0,1 or 0-3 (with --tune)"
+    )
+    arguments = parser.parse_args(argv)
+    if (arguments.tune is None) != (arguments.tuning_seeds is None):
+        parser.error("--tune and --tuning-seeds go together")
+    runs = load_runs(arguments.folder)
+    note = ""
+    if arguments.tune is not None:
+        seeds = ", ".join(map(str, sorted(arguments.tuning_seeds)))
+        note = (
+            f"{arguments.tune} was chosen for each cell by the median over the tuning seeds {seeds}; shown are others."
+        )
+        runs = statistics.tuned(runs, arguments.tune, arguments.tuning_seeds)
+    compared = label_runs(runs)
+    unfinished = int((compared["status"] == "running").sum())
+    if unfinished == len(compared):
+        raise UserError(f"{arguments.folder}: no run is finished yet ({unfinished} are not)")
+    summary, pairs = statistics.summarize(compared), statistics.paired(compared)
+    if unfinished:
+        note = f"{note} {unfinished} unfinished runs are left out.".strip()
+
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    sections = []
+    for panel in compared["panel"].unique():
+        of_task = compared[compared["panel"] == panel]
+        order = [line for line, _ in in_order(of_task)]
+        sections.append((heading(of_task), summary_rows(summary, panel, order)))
+        if (own := pair_rows(pairs, panel, order)) and len(own) > 1:
+            sections.append((f"{panel}: seed by seed", own))
+    for title, rows in sections:
+        console.print(Text(f"\n{title}\n", style="bold"), soft_wrap=True)
+        console.print(_rich(rows))
+    if note:
+        console.print(Text(f"\n{note}", style="dim"), soft_wrap=True)
+    _write(arguments.output or arguments.folder, sections, note, summary, pairs)
+    return 0
+
+
+def _seeds(text: str) -> set[int]:
+    seeds: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if found is None:
+            raise argparse.ArgumentTypeError(f"expected seeds such as 0,1 or 0-3, got {text!r}")
+        seeds |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return seeds
+
+
+def _rich(rows: Rows) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for column, name in enumerate(rows[0]):
+        table.add_column(Text(name), justify="right" if column else "left")
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _markdown(rows: Rows) -> str:
+    escaped = [[re.sub(r"([\\|`*_<>\[\]])", r"\\\1", cell) for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in escaped]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
+
+
+def _write(
+    folder: Path, sections: list[tuple[str, Rows]], note: str, summary: pd.DataFrame, pairs: pd.DataFrame
+) -> None:
+    text = "\n\n".join(f"## {title}\n\n{_markdown(rows)}" for title, rows in sections)
+    files: dict[str, Callable[[Path], object]] = {
+        "comparison.md": lambda path: path.write_text(f"# Comparison\n\n{text}\n\n{note}".rstrip() + "\n"),
+        "comparison.csv": lambda path: summary.to_csv(path, index=False),
+        "pairs.csv": lambda path: pairs.to_csv(path, index=False),
+    }
+    for name, write in files.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / name)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {folder / name}: {error.strerror}; --output chooses another folder"
+            ) from error
+        print(f"written: {folder / name}", file=sys.stderr)

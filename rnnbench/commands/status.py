@@ -1,0 +1,114 @@
+"""`rnnbench status DIR`: how far the sweeps in a folder are."""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.analysis.settings import cell_label, title
+from rnnbench.errors import UserError
+from rnnbench.records.folders import is_held, job_folders
+from rnnbench.records.plans import planned_runs
+from rnnbench.records.provenance import read_provenance
+from rnnbench.records.reader import is_complete, runs_table
+
+KINDS = ("finished", "diverged", "running", "interrupted", "missing")
+
+
+class _Run(NamedTuple):
+    task: str
+    model: str
+    kind: str
+    left: int  # training steps
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Shows a table of the runs in a folder by task and cell; the exit code.
+
+    Args:
+        argv: the command line behind `status`.
+
+    Raises:
+        UserError: there is no such folder, or nothing of rnnbench in it.
+    """
+    parser = argparse.ArgumentParser(
+        prog="rnnbench status",
+        description="Shows how far the runs are: finished, diverged, running, interrupted (the same command goes on "
+        "with them), missing (asked for by a sweep and not begun), and about how long the rest takes.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one sweep or of many (output=DIR)")
+    arguments = parser.parse_args(argv)
+    runs, seconds_per_step, busy = _read(arguments.folder)
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for heading in ("", "runs", *KINDS, "time left"):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    groups: dict[tuple[str, str], list[_Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.task, run.model].append(run)
+    rates = list(seconds_per_step.values())
+    usual = sum(rates) / len(rates) if rates else None
+    total = 0.0
+    for (task, model), group in sorted(groups.items()):
+        counts = Counter(run.kind for run in group)
+        rate = seconds_per_step.get((task, model), usual)
+        work = sum(run.left for run in group)
+        left = None if rate is None and work else (rate or 0.0) * work / busy
+        total += left or 0.0
+        numbers = [str(counts[kind]) if counts[kind] else "" for kind in KINDS]
+        table.add_row(Text(f"{title(task)}: {cell_label(model)}"), str(len(group)), *numbers, _duration(left))
+    counts = Counter(run.kind for run in runs)
+    table.add_section()
+    table.add_row("all", str(len(runs)), *(str(counts[k]) if counts[k] else "" for k in KINDS), _duration(total))
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+    return 0
+
+
+def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
+    """The runs; seconds that one training step of one run takes, by task and cell; and how many jobs are at work."""
+    if not folder.exists():
+        raise UserError(f"{folder}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
+    runs: dict[str, _Run] = {}
+    spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    busy = 0
+    for job in sorted(job_folders(folder)):
+        rows = runs_table(job).to_pylist()
+        held, complete = is_held(job), is_complete(job, rows)
+        busy += held and not complete
+        for row in rows:
+            kind = row["status"] if row["status"] != "running" else "running" if held else "interrupted"
+            left = 0 if complete or kind == "diverged" else row["train.steps"] - row["step"]
+            run = _Run(row["task.name"], row["model.name"], kind, left)
+            before = runs.get(row["run_id"])
+            if before is None or KINDS.index(kind) < KINDS.index(before.kind):
+                runs[row["run_id"]] = run
+        for session in (read_provenance(job) or {}).get("sessions", []):
+            own = spent[rows[0]["task.name"], rows[0]["model.name"]] if rows else [0.0, 0.0]
+            own[0] += session["seconds"]
+            own[1] += len(rows) * (session["to_step"] - session["from_step"])
+    for run_id, about in planned_runs(folder).items():
+        if run_id not in runs:
+            runs[run_id] = _Run(about["task"], about["model"], "missing", about["steps"])
+    if not runs:
+        raise UserError(f"{folder}: no records of rnnbench in it or below it")
+    rates = {group: seconds / steps for group, (seconds, steps) in spent.items() if steps}
+    return list(runs.values()), rates, max(busy, 1)
+
+
+def _duration(seconds: Any) -> str:
+    if seconds is None:
+        return "?"
+    if seconds < 1:
+        return ""
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"

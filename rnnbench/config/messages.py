@@ -1,0 +1,136 @@
+"""Mistakes in words: one line that says what was expected, what came and what is allowed."""
+
+import dataclasses
+import difflib
+import os
+import re
+import typing
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import yaml
+from hydra.errors import (
+    CompactHydraException,
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
+
+from rnnbench.config.annotations import as_yaml, in_words
+from rnnbench.errors import UserError
+
+TRACEBACK = "HYDRA_FULL_ERROR"
+"""Environment variable: 1 shows the traceback of an error."""
+
+GROUPS = {
+    "model": "the recurrent cell",
+    "task": "what it learns",
+    "optimizer": "optax's own",
+    "logger": "where else the records go",
+    "launcher": "where the jobs of a sweep run",
+    "experiment": "a study's settings, by +experiment=NAME",
+}
+"""Groups of the configuration, and what an option of theirs is."""
+
+
+def wants_traceback() -> bool:
+    """Whether the user asked for the traceback of an error."""
+    return os.environ.get(TRACEBACK) == "1"
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """What to tell about an error, and the exit code: of Hydra's errors, without its stack and its hints."""
+    text = str(error).strip()
+    cause = error.__cause__
+    if isinstance(error, UserError):
+        return text, error.exit_code
+    if isinstance(error, MissingConfigException):
+        return _missing(error), 2
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: expected key=value, +key=value or ~key, such as seed=1", 2
+    if isinstance(error, OmegaConfBaseException):
+        return describe_config(error), 2
+    if isinstance(error, ConfigCompositionException):
+        if isinstance(cause, OmegaConfBaseException):
+            return describe_config(cause), 2
+        return _composition(text), 2
+    if isinstance(error, CompactHydraException):
+        return text, 2
+    if isinstance(error, UserWarning):
+        return f"hydra.searchpath: {text.partition('path=')[2].replace(' is not', ': the folder is not')}", 2
+    if isinstance(error, yaml.YAMLError):
+        return f"not valid YAML: {' '.join(text.split())}", 2
+    if isinstance(error, FileExistsError):
+        return f"{error.filename}: expected a folder, got a file", 2
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
+
+
+def describe_config(error: OmegaConfBaseException) -> str:
+    """What was expected, what came and what is allowed, of an error of OmegaConf's."""
+    path = error.full_key or str(error.key or "")
+    if isinstance(error, ValidationError):
+        hint = error.ref_type if error.ref_type is not None else Any
+        if error.parent_node is not None and dataclasses.is_dataclass(error.object_type):
+            hint = typing.get_type_hints(error.object_type).get(error.key, hint)
+        return f"{path}: expected {in_words(hint)}, got {as_yaml(error.value)}"
+    text = str(error.msg or error).splitlines()[0]
+    if isinstance(error, MissingMandatoryValue):
+        return f"{path}: a value is missing"
+    if found := re.match(r"Interpolation key '(.*)' not found", text):
+        return f"{path}: ${{{found[1]}}} refers to {found[1]}, which does not exist"
+    if isinstance(error, KeyError | AttributeError) and error.parent_node is not None:
+        parent = error.parent_node
+        options = [str(key) for key in parent if key not in ("_target_", "hydra")]
+        where, _, key = path.rpartition(".")
+        more = f" (+{path}=... adds an argument of {parent['_target_']})" if "_target_" in parent else ""
+        return f"{path}: unknown key; {where or 'a run'} has {listed(options)}{more}{did_you_mean(key, options)}"
+    return f"{path}: {text}" if path else text
+
+
+def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
+    """Of an error that Hydra did not foresee, by a command line's overrides."""
+    if "Config group override" in str(error):
+        for override in overrides:
+            group, _, option = override.partition("=")
+            if group in GROUPS and (option == "null" or not re.match(r"\w", option)):
+                off = "; logger=none switches it off" if group == "logger" else ""
+                return f"{group}: expected the name of an option, got {option}{off}"
+    return f"cannot compose the configuration: {error}"
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`. Did you mean x?`, or nothing where no option comes near the word."""
+    near = difflib.get_close_matches(word, list(options), n=2)
+    if not near:
+        # A short name for a long one: lr for learning_rate.
+        near = [option for option in options if word and word == "".join(part[:1] for part in option.split("_"))]
+    return f". Did you mean {' or '.join(near)}?" if near else ""
+
+
+def listed(names: Collection[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _missing(error: MissingConfigException) -> str:
+    """A group or one of its options that does not exist."""
+    missing = error.missing_cfg_file or ""
+    group, _, option = missing.rpartition("/")
+    if not group:
+        return f"cannot find the configuration {missing!r} (--config-name)"
+    if error.options is None:
+        return f"{group}: unknown group; the groups are {', '.join(GROUPS)}{did_you_mean(group, GROUPS)}"
+    options = ", ".join(error.options)
+    return f"{group}: unknown option {option!r}; expected one of {options}{did_you_mean(option, error.options)}"
+
+
+def _composition(text: str) -> str:
+    """Hydra's other complaints about a command line, by what they begin with."""
+    first, *rest = text.splitlines()
+    if found := re.match(r"Ambiguous value for argument '(.*)'", first):
+        return f"{found[1]}: several values for one run; add -m to train a run for each of them"
+    if found := re.match(r"Could not override '([^']*)'", first):
+        return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], GROUPS)}"
+    return " ".join([first, *(line.strip() for line in rest)])

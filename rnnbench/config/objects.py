@@ -1,0 +1,197 @@
+"""Objects by `_target_`: a class or function by its dotted name, and its keyword arguments, all checked before use."""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from rnnbench.config.annotations import as_yaml, fits, in_words, is_foldable
+from rnnbench.config.messages import did_you_mean, listed
+from rnnbench.errors import UserError
+
+HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+
+
+def instantiate(node: Mapping[str, Any], path: str, **given: Any) -> Any:
+    """The object that a checked `_target_` node describes; its own key `name` is left out."""
+    build = partial(node, path, given=tuple(given))
+    with blame(path):
+        return build(**given)
+
+
+def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> functools.partial:
+    """The node's `_target_` with the node's keys as keyword arguments, to be called with those in `given`."""
+    from hydra.utils import instantiate as hydra_instantiate
+
+    node = without_name(node)
+    check_call(node, path, given)
+    with blame(path):
+        deferred = hydra_instantiate({**node, "_partial_": True, "_convert_": "all"})
+    return functools.partial(deferred.func, *deferred.args, **deferred.keywords)
+
+
+@contextlib.contextmanager
+def blame(path: str) -> Iterator[None]:
+    """Rewords a ValueError of a constructor as a `UserError` that names the key it came from.
+
+    A constructor names its argument as `"length: expected ..."`: under `task` that is `task.length`.
+    """
+    from hydra.errors import InstantiationException
+
+    def reworded(error: Exception) -> UserError:
+        names_an_argument = re.match(r"[a-z]\w*: ", str(error))
+        return UserError(f"{path}.{error}" if names_an_argument else f"{path}: {error}")
+
+    try:
+        yield
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError):
+            raise reworded(error.__cause__) from error
+        if error.__cause__ is not None and not isinstance(error.__cause__, InstantiationException):
+            raise error.__cause__ from None
+        raise reworded(error) from error
+    except ValueError as error:
+        raise reworded(error) from error
+
+
+def check_call(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> None:
+    """Checks that a node's `_target_` can be imported, and takes the node's keys and their values.
+
+    Args:
+        node: `_target_` and its keyword arguments.
+        path: the node's dotted key, for messages.
+        given: arguments that are passed when it is called, so that the node must not hold them.
+    """
+    target = _locate(node.get("_target_"), f"{path}._target_")
+    name = node["_target_"]
+    parameters = _parameters(target)
+    if parameters is None:
+        return
+    positional = len(node.get("_args_", ()))
+    keywords = {
+        parameter.name: parameter
+        for i, parameter in enumerate(parameters)
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and i >= positional
+    }
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    missing = [key for key in given if key not in keywords]
+    if missing and not takes_any:
+        raise UserError(
+            f"{path}._target_: {name} cannot serve here: it is called with {', '.join(given)}, "
+            f"and takes no {' and no '.join(missing)}"
+        )
+    own = [key for key in keywords if key not in given]
+    for key, value in node.items():
+        if key in HYDRA_KEYS:
+            continue
+        if key in given:
+            raise UserError(f"{path}.{key}: set by rnnbench itself; {name} takes {listed(own)} here")
+        if key in keywords:
+            check_value(value, keywords[key].annotation, f"{path}.{key}")
+        elif takes_any:
+            check_value(value, Any, f"{path}.{key}")
+        else:
+            raise UserError(f"{path}.{key}: unknown key; {name} takes {listed(own)}{did_you_mean(key, own)}")
+    if not node.get("_partial_", False):
+        for key in own:
+            if keywords[key].default is inspect.Parameter.empty and key not in node:
+                raise UserError(f"{path}.{key}: missing; {name} needs it")
+
+
+def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
+    """Keys of a node that its `_target_` marks as foldable, where they hold numbers."""
+    parameters = _parameters(_locate(node.get("_target_"), f"{path}._target_")) or []
+    marked = {parameter.name for parameter in parameters if is_foldable(parameter.annotation)}
+    return {key for key, value in node.items() if key in marked and is_number(value)}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; to Python, true and false are, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_value(value: Any, hint: Any, path: str) -> None:
+    """Checks a plain value against an annotation; what cannot be judged from plain values is let through."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        check_call(value, path)
+    elif _contains_target(value):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            check_value(item, Any, f"{path}.{key}")
+    elif not fits(value, hint):
+        quote = ""
+        if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), hint):
+            quote = f", a number; the text is written with quotes inside: '{path}=\"{value}\"'"
+        raise UserError(f"{path}: expected {in_words(hint)}, got {as_yaml(value)}{quote}")
+
+
+def without_name(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "name"}
+
+
+def _locate(target: Any, path: str) -> Any:
+    """The object of a dotted name, e.g. `optax.adam`."""
+    if not isinstance(target, str) or "." not in target.strip("."):
+        raise UserError(
+            f"{path}: expected the dotted name of a class or function, such as optax.adam, got {as_yaml(target)}"
+        )
+    parts = target.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:i])
+        try:
+            found = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise UserError(f"{path}: {name} needs the package {error.name}, which is not installed") from error
+            continue
+        for attribute in parts[i:]:
+            if not hasattr(found, attribute):
+                public = [option for option in dir(found) if not option.startswith("_")]
+                raise UserError(f"{path}: {name} has no {attribute}{did_you_mean(attribute, public)}")
+            found = getattr(found, attribute)
+            name = f"{name}.{attribute}"
+        if not callable(found):
+            raise UserError(f"{path}: expected a class or function, got {target}, a {type(found).__name__}")
+        return found
+    raise UserError(
+        f"{path}: cannot import {target}: there is no module {parts[0]} "
+        "in the installed packages, the current folder or PYTHONPATH"
+    )
+
+
+def _parameters(target: Any) -> list[inspect.Parameter] | None:
+    """Parameters of a class or function, with annotations evaluated where they can be; None: not to be known."""
+    if not isinstance(target, type):
+        return _parameters_of_function(target)
+    # A metaclass may hide a class's own parameters (flax.nnx.Module's does): ask the constructors. What one takes
+    # by ** it hands on to that of its base.
+    constructors = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)]
+    found: dict[str, inspect.Parameter] = {}
+    for constructor in constructors[:-1] or constructors:  # object's own says nothing
+        parameters = _parameters_of_function(constructor)
+        if parameters is None:
+            return None
+        handed_on = [name for name, parameter in found.items() if parameter.kind is parameter.VAR_KEYWORD]
+        for name in handed_on:
+            del found[name]
+        found |= {parameter.name: parameter for parameter in parameters[1:] if parameter.name not in found}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return sorted(found.values(), key=lambda parameter: parameter.kind)
+
+
+def _parameters_of_function(function: Any) -> list[inspect.Parameter] | None:
+    for eval_str in (True, False):
+        # The names of an annotation may be imported for type checkers only.
+        with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
+            return list(inspect.signature(function, eval_str=eval_str).parameters.values())
+    return None
+
+
+def _contains_target(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_contains_target, value.values()))
+    return isinstance(value, list | tuple) and any(map(_contains_target, value))

@@ -1,0 +1,111 @@
+"""From what Hydra composed to a checked `Config`."""
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnbench.config.annotations import as_yaml, in_words
+from rnnbench.config.identity import flatten, foldable
+from rnnbench.config.messages import describe_config
+from rnnbench.config.objects import check_call, without_name
+from rnnbench.config.schema import CELL_ARGUMENTS, LEAST, MATMUL_PRECISIONS, Config
+from rnnbench.errors import UserError
+
+
+def parse(cfg: DictConfig) -> Config:
+    """Typed configuration of a composed one, checked down to the arguments of every `_target_`."""
+    try:
+        values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        assert isinstance(values, dict)
+        # An empty group is chosen to switch something off.
+        values["logger"] = values.get("logger") or None
+        _check_sections(values, Config)
+        # Merging plain values into the schema is what refuses keys that were slipped in by `+key=value`.
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+    except OmegaConfBaseException as error:
+        raise UserError(describe_config(error)) from error
+    assert isinstance(config, Config)
+    for path, node in (("task", config.task), ("model", {"name": config.model.name})):
+        name = node.get("name")
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{path}.name: expected a name for records and figures, got {as_yaml(name)}")
+    _check_ranges(config)
+    check_call(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+    check_call(without_name(config.task), "task")
+    check_call(without_name(config.optimizer), "optimizer")
+    if config.logger is not None:
+        check_call(without_name(config.logger), "logger")
+    return config
+
+
+def parse_members(cfg: DictConfig) -> list[Config]:
+    """The configuration of every member of a job, from `population.members`; of its one run where that is null."""
+    table = OmegaConf.to_container(cfg.population).get("members")  # type: ignore[union-attr]
+    if table is None:
+        return [parse(cfg)]
+    if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
+        raise UserError(f"population.members: expected a list of values for each key, got {as_yaml(table)}")
+    if len({len(values) for values in table.values()}) != 1:
+        sizes = ", ".join(f"{key}: {len(values)}" for key, values in table.items()) or "none"
+        raise UserError(f"population.members: expected equally many values for each key, one or more, got {sizes}")
+    members = [
+        parse(cfg_of_member(cfg, dict(zip(table, values, strict=True)))) for values in zip(*table.values(), strict=True)
+    ]
+    allowed = foldable(members[0])
+    if wrong := sorted(set(table) - allowed):
+        raise UserError(
+            f"population.members: {wrong[0]} cannot differ within a population; {', '.join(sorted(allowed))} can"
+        )
+    return members
+
+
+def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """A composed configuration with a member's values, on which others may hang by interpolation."""
+    cfg = copy.deepcopy(cfg)
+    for key, value in values.items():
+        OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def _check_sections(values: Mapping[Any, Any], schema: Any, prefix: str = "") -> None:
+    """Checks that what has keys of its own in the schema has them in the values."""
+    hints = typing.get_type_hints(schema)
+    for key, hint in hints.items():
+        value = values.get(key, {})
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{prefix}{key}: expected {in_words(hint)}, got {as_yaml(value)}")
+            _check_sections(value, hint, f"{prefix}{key}.")
+        elif hint == dict[str, Any] and not isinstance(value, Mapping):
+            raise UserError(f"{prefix}{key}: expected keys and values, among them _target_, got {as_yaml(value)}")
+
+
+def _check_ranges(config: Config) -> None:
+    values = flatten(dataclasses.asdict(config))
+    for path, least in LEAST.items():
+        value = values[path]
+        if value is not None and not least <= value:
+            raise UserError(f"{path}: expected {least} or more, got {as_yaml(value)}")
+    if config.train.clip_norm is not None and not config.train.clip_norm > 0:
+        raise UserError(f"train.clip_norm: expected a number above 0, or null, got {as_yaml(config.train.clip_norm)}")
+    precision = config.train.matmul_precision
+    if precision is not None and precision not in MATMUL_PRECISIONS:
+        raise UserError(f"train.matmul_precision: expected {', '.join(MATMUL_PRECISIONS)} or null, got {precision!r}")
+    given = {name for name, value in dataclasses.asdict(config.distributed).items() if value is not None}
+    if given and len(given) < 3:
+        missing = sorted({"coordinator", "processes", "process"} - given)
+        raise UserError(f"distributed: expected all of coordinator, processes and process; {missing[0]} is missing")
+    if given and config.distributed.process >= config.distributed.processes:  # type: ignore[operator]
+        raise UserError(
+            f"distributed.process: expected less than distributed.processes, {config.distributed.processes}, "
+            f"got {config.distributed.process}"
+        )
+    if config.seed >= 2**32:
+        raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
+    if not config.output:
+        raise UserError("output: expected a folder for the results, got ''; the current one is .")

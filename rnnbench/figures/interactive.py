@@ -1,0 +1,268 @@
+"""Record tables to plotly figures, as `rnnbench.figures` draws them: what `rnnbench report` shows.
+
+Rows are of one task, of tables that `analysis.tables` reads, joined with what `analysis.settings.label_runs` makes
+of the runs. Names from records are escaped, since plotly takes tags in text for markup.
+"""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from matplotlib.colors import to_hex
+
+from rnnbench.analysis.selection import at_last_step
+from rnnbench.analysis.settings import metric_label
+from rnnbench.figures.style import coloured_lines, paler
+
+MAX_SEEDS = 5
+"""Of a setting, that are drawn one by one."""
+MAX_POINTS = 300
+"""Of a curve."""
+MAX_STEPS = 60
+"""Training steps under a slider and on a map."""
+MAX_UNITS = 64
+"""On a map of a gate."""
+
+_SMALLEST_DECADE = -9
+"""Gradient flow is drawn down to this power of ten of the answer's; what is below, or 0, leaves the figure."""
+
+_BANDS = 0.5
+"""Opacity of all bands of a figure together."""
+GREY = "#6B6B6B"
+
+
+class FlowCurve(NamedTuple):
+    """How much gradient a state of a setting gets.
+
+    Attributes:
+        name: the setting, and which of its states where there are several.
+        look: plotly's properties of its line.
+        shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps. At
+            a step without an evaluation, and once it has ended, a setting has its last.
+    """
+
+    name: str
+    look: dict[str, Any]
+    shares: pd.DataFrame
+
+
+def learning_curves(rows: pd.DataFrame) -> go.Figure:
+    """The score against training steps: a setting's median and band over rows that all its seeds have."""
+    lines = coloured_lines(rows)
+    traces: list[go.Scatter] = []
+    for line, _, paint in lines:
+        whole, colour = rows[rows["line"] == line], to_hex(paint)
+        own = whole[whole["step"].isin(_thinned(whole["step"], MAX_POINTS))]
+        seeds = own.pivot(index="step", columns="run_id", values="value")
+        common = seeds.dropna()
+        behind = {"legendgroup": line, "showlegend": False, "hoverinfo": "skip", "mode": "lines"}
+        around = pd.concat([common.max(axis=1), common.min(axis=1)[::-1]])
+        band = {"fill": "toself", "fillcolor": colour, "opacity": _BANDS / len(lines), "line": {"width": 0}}
+        traces.append(_curve(around, **band, **behind))
+        if 1 < len(seeds.columns) <= MAX_SEEDS:
+            gap = pd.Series([np.nan], [np.nan])  # all seeds are one trace
+            apart = pd.concat([part for name in seeds for part in (seeds[name].dropna(), gap)])
+            traces.append(_curve(apart, line={"color": colour, "width": 1}, opacity=0.4, **behind))
+        look = {"color": colour, "width": 2.5}
+        traces.append(_curve(common.median(axis=1), name=_label(line), line=look, legendgroup=line))
+        if (whole["status"] == "diverged").any():
+            last = at_last_step(whole[whole["status"] == "diverged"]).set_index("step")["value"]
+            cross = {"symbol": "x", "size": 9, "color": colour}
+            traces.append(_curve(last, name=_label(f"{line}, diverged"), mode="markers", marker=cross))
+    traces += _chance(rows, [0, int(rows["step"].max())])
+    return _figure(traces, xaxis={"title": {"text": "training steps"}}, yaxis=score_axis(rows))
+
+
+def scores(rows: pd.DataFrame) -> go.Figure:
+    """The score in bins of what it is broken down by, at equal distances: a setting's median, minimum and maximum."""
+    bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
+    place = {high: number for number, high in enumerate(bins["high"])}
+    lines = coloured_lines(rows)
+    traces: list[go.Scatter] = []
+    for number, (line, _, paint) in enumerate(lines):
+        seeds = rows[rows["line"] == line].pivot(index="high", columns="run_id", values="value").dropna()
+        shift = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # side by side: settings that are all right coincide
+        seeds.index = pd.Index([place[high] + shift for high in seeds.index])
+        median = seeds.median(axis=1)
+        reach = {
+            "array": _rounded(seeds.max(axis=1) - median),
+            "arrayminus": _rounded(median - seeds.min(axis=1)),
+            "thickness": 1,
+            "width": 3,
+        }
+        look = {"color": to_hex(paint), "width": 2}
+        traces.append(_curve(median, name=_label(line), line=look, mode="lines+markers", error_y=reach))
+    traces += _chance(rows, [-0.3, len(bins) - 0.7])
+    by = rows["by"].iloc[0]
+    name = "steps from the cue to the answer" if by == "distance" else _label(metric_label(by))
+    labels = [f"{low}-{high}" if low < high else f"{high}" for low, high in bins.itertuples(index=False)]
+    axis = {"title": {"text": name}, "tickvals": list(place.values()), "ticktext": labels}
+    return _figure(traces, xaxis=axis, yaxis=score_axis(rows))
+
+
+def flow_curves(rows: pd.DataFrame) -> list[FlowCurve]:
+    """What `relative_flow` made of the gradients, by setting, layer and state."""
+    steps = _thinned(rows["step"], MAX_STEPS)
+    rows = rows[rows["before"].isin(_thinned(rows["before"], MAX_POINTS))]
+    rows = rows.sort_values(["layer", "state"], ascending=[True, False], kind="stable")  # h before c
+    several = rows["layer"].nunique() > 1
+    curves = []
+    for line, _, paint in coloured_lines(rows):
+        states: Any = rows[rows["line"] == line].groupby(["layer", "state"], sort=False)
+        for (layer, state), own in states:
+            name = f"{line}{f', layer {layer + 1}' if several else ''}{', cell state' if state == 'c' else ''}"
+            look = {"color": to_hex(paler(paint, 0.3 * layer)), "dash": "solid" if state == "h" else "dash"}
+            shares = own.groupby(["before", "step"])["share"].median().unstack()
+            every = shares.columns.union(steps)  # a setting may have been evaluated at steps of its own
+            curves.append(FlowCurve(name, look, shares.reindex(columns=every).ffill(axis=1)[steps]))
+    return curves
+
+
+def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
+    """All curves at one training step, and a slider over the training steps."""
+    steps = curves[0].shares.columns.tolist()
+    bottom, top = _decades(curves)
+    # Below the figure, where a logarithm still is.
+    drawn = [curve.shares.clip(lower=10.0 ** (bottom - 3)) for curve in curves]
+    traces = [
+        _curve(shares[steps[-1]], name=_label(curve.name), line=curve.look)
+        for curve, shares in zip(curves, drawn, strict=True)
+    ]
+    moments = [
+        {"label": f"{step}", "method": "restyle", "args": [{"y": [_rounded(shares[step]) for shares in drawn]}]}
+        for step in steps
+    ]
+    slider = {
+        "steps": moments,
+        "active": len(steps) - 1,
+        "currentvalue": {"prefix": "training step "},
+        "pad": {"t": 72},
+    }
+    before = {"title": {"text": "steps before the answer"}, "autorange": "reversed"}
+    norm = {
+        "title": {"text": "gradient norm relative to the answer's"},
+        "type": "log",
+        "exponentformat": "power",
+        "dtick": 1 if top - bottom < 6 else 2,
+        "range": [bottom, top + 0.3],
+    }
+    return _figure(traces, height=580, xaxis=before, yaxis=norm, sliders=[slider])
+
+
+def gradient_maps(curves: Sequence[FlowCurve]) -> list[go.Figure]:
+    """Each curve as a map of time and training; the colours of all mean the same."""
+    bottom, top = _decades(curves)
+    decades = list(range(bottom, top + 1))
+    bar = {"tickvals": decades, "ticktext": [f"10<sup>{decade}</sup>" for decade in decades], "thickness": 12}
+    maps = []
+    for curve in curves:
+        colours = curve.shares.clip(lower=10.0**bottom).apply(np.log10).T
+        heatmap = go.Heatmap(
+            x=colours.columns.tolist(),
+            y=colours.index.tolist(),
+            z=[_rounded(row) for row in colours.to_numpy()],
+            zmin=bottom,
+            zmax=top,
+            colorscale="Viridis",
+            colorbar=bar,
+            hovertemplate="%{x} steps before the answer<br>training step %{y}<br>10^%{z:.1f}<extra></extra>",
+        )
+        before = {"title": {"text": "steps before the answer"}, "autorange": "reversed"}
+        maps.append(_figure([heatmap], height=280, xaxis=before, yaxis={"title": {"text": "training step"}}))
+    return maps
+
+
+def gate_map(rows: pd.DataFrame) -> go.Figure:
+    """A gate's value in every unit at every word of one sentence."""
+    values = rows.pivot(index="unit", columns="time", values="value")
+    values = values.loc[_thinned(values.index, MAX_UNITS)]
+    words = rows.drop_duplicates("time").sort_values("time")["word"]
+    signed = bool((values < 0).any(axis=None))
+    heatmap = go.Heatmap(
+        y=values.index.tolist(),
+        z=[[round(float(value), 2) for value in row] for row in values.to_numpy()],
+        zmin=-1 if signed else 0,
+        zmax=1,
+        colorscale="RdBu" if signed else "Viridis",
+        colorbar={"thickness": 12},
+        hovertemplate="unit %{y}: %{z}<extra></extra>",
+    )
+    axis = {"tickvals": list(range(len(words))), "ticktext": [*map(_label, words)], "tickangle": -60}
+    return _figure([heatmap], height=360, xaxis=axis, yaxis={"title": {"text": "unit"}})
+
+
+def _decades(curves: Sequence[FlowCurve]) -> tuple[int, int]:
+    """The powers of ten between which the shares are, the answer's own 1 among them."""
+    shares = np.concatenate([[1.0], *(curve.shares.to_numpy().ravel() for curve in curves)])
+    shares = shares[np.isfinite(shares) & (shares > 0)]
+    low, high = np.floor(np.log10(shares.min())), np.ceil(np.log10(shares.max()))
+    return max(_SMALLEST_DECADE, int(low)), int(high)
+
+
+def _chance(rows: pd.DataFrame, ends: Sequence[int | float]) -> list[go.Scatter]:
+    look = {"color": GREY, "width": 1.5, "dash": "dash"}
+    levels = rows["chance"].dropna().unique()
+    return [_curve(pd.Series(level, pd.Index([*ends])), name="chance", line=look) for level in levels]
+
+
+def score_axis(rows: pd.DataFrame) -> dict[str, Any]:
+    """An error on a log scale, a share of all from 0 or chance to 1."""
+    goal = rows["score_goal"].iloc[0]
+    axis: dict[str, Any] = {"title": {"text": _label(metric_label(rows["score"].iloc[0]))}}
+    values = rows["value"][np.isfinite(rows["value"])]
+    if goal == "min" and (values > 0).all():
+        decades = {"dtick": 1} if values.max() > 100 * values.min() else {}
+        return axis | {"type": "log", "exponentformat": "power"} | decades
+    if goal == "max" and values.between(0, 1).all():
+        return axis | {"range": [max(0.0, min([*values, *rows["chance"].dropna()]) - 0.08), 1.03]}
+    return axis
+
+
+def _curve(values: "pd.Series[float]", **about: Any) -> go.Scatter:
+    """Values against their index; a line needs two of them to be seen."""
+    mode = "lines" if len(values) > 1 else "markers"
+    return go.Scatter(x=values.index.tolist(), y=_rounded(values), **{"mode": mode, **about})
+
+
+def _figure(
+    traces: Sequence[go.Scatter | go.Heatmap],
+    *,
+    xaxis: dict[str, Any],
+    yaxis: dict[str, Any],
+    height: int = 420,
+    **layout: Any,
+) -> go.Figure:
+    axis = {"zeroline": False, "automargin": True}
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "maxheight": 130, "tracegroupgap": 0}
+    return go.Figure(
+        traces,
+        {
+            "template": "none",
+            "height": height,
+            "font": {"size": 13},
+            "margin": {"l": 64, "r": 16, "t": 8, "b": 56},
+            "legend": legend | {"font": {"size": 12}},
+            "hoverlabel": {"namelength": -1},
+            "xaxis": axis | xaxis,
+            "yaxis": axis | yaxis,
+            **layout,
+        },
+    )
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    """To the digits that can be seen."""
+    return [float(f"{value:.4g}") for value in values]
+
+
+def _thinned(values: Iterable[int], most: int) -> list[int]:
+    """The distinct values or, evenly chosen, so many of them, the first and the last too."""
+    ordered = np.unique(np.asarray(values))
+    return ordered[np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))].tolist()
+
+
+def _label(text: str) -> str:
+    return html.escape(text, quote=False)

@@ -1,0 +1,60 @@
+"""`provenance.json`: what a job folder is, and what every session of its training ran on."""
+
+import contextlib
+import json
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rnnbench.errors import UserError
+from rnnbench.records.schemas import FORMAT, VERSION
+
+_PACKAGES = ("rnnbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def read_provenance(folder: Path) -> dict[str, Any] | None:
+    """A job folder's provenance, or None where there is none; `UserError` where it is of another format."""
+    path = folder / "provenance.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        file = next(above for above in (folder, *folder.parents) if above.exists())
+        raise UserError(f"expected a folder for {folder.name}, got the file {file}; choose another output=") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is not a provenance file of rnnbench: {folder} holds something else; "
+            "move it away, or choose another output="
+        )
+    if found.get("version") != VERSION:
+        raise UserError(
+            f"{folder} holds records of format version {found.get('version')}; this rnnbench knows version {VERSION}: "
+            f"read it with the rnnbench that wrote it, or choose another output="
+        )
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """What may change a run's numbers without being in its config."""
+    packages = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
+    cpu = platform.processor()
+    with contextlib.suppress(OSError, IndexError):
+        cpu = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+    }

@@ -1,0 +1,286 @@
+"""What a job leaves on disk: one folder, owned by one process at a time, readable at any moment.
+
+::
+
+    adding-gru-1f0c.../
+        config.yaml         the job's resolved config
+        provenance.json     format, version, and what every session ran on and from where to where it trained
+        runs.parquet        one row a run: run_id, status, step, score, config (dotted), final and chance levels
+        metrics/00000100.parquet  ...   parts while it trains, merged into metrics.parquet when it is finished
+        scores/  gradient_flow/  showcase/  gate_traces/    likewise
+        gates.parquet  spectra.parquet  memory.parquet      what `rnnbench probe` measured
+        checkpoints/        not this module's
+        lock                held (flock) by the process that trains
+
+Every file is written beside its place, synced and renamed, so that a reader sees it whole or not at all, and
+no file but `provenance.json` depends on the clock: a resumed job leaves the bytes of an undisturbed one.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from rnnbench.errors import BusyError, UserError
+from rnnbench.records.files import as_parquet, is_temporary, read_file, reworded
+from rnnbench.records.provenance import environment, read_provenance
+from rnnbench.records.reader import parts
+from rnnbench.records.schemas import FORMAT, PROBED, SCHEMAS, VERSION, as_table, runs_as_table
+
+
+class Records:
+    """The owner of one job folder, and the only one who writes there.
+
+    It holds the folder's lock from construction until `close` (or the end of the `with` block); a second
+    owner gets a `BusyError` that names the holder. Use::
+
+        folder = job_folder(config.output, task_name, model_name, run_ids)
+        rows = read_runs(folder)                # needs no lock: if all are finished there is nothing to train
+        with Records(folder, config_dict, overwrite=config.overwrite) as records:
+            step = ...                          # restored from folder / "checkpoints", or None
+            records.rewind(step)                # drops what was recorded after it
+            records.start_session(step or 0, devices=["cpu", "cpu"])
+            records.set_runs(rows)              # status "running"
+            for ...:
+                records.write(step, {"metrics": columns, "scores": columns})
+                records.set_runs(rows)
+                ...                             # save the checkpoint AFTER the part it follows
+            records.finish(rows)                # merges the parts; the rows say "finished" or "diverged"
+
+    Every method raises `UserError` where the folder cannot be written (a full disk, say); what was recorded
+    until then stays readable and the same command goes on from there.
+
+    Attributes:
+        folder: the job folder.
+    """
+
+    def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Takes the folder: makes it, or checks that it is a job folder of this format and cleans up after a kill.
+
+        Args:
+            folder: the job folder (see `job_folder`); missing parents are made.
+            config: the job's resolved config, plain values only; written to `config.yaml`.
+            overwrite: drop everything that was recorded in it before (checkpoints too).
+
+        Raises:
+            BusyError: another process holds it.
+            UserError: it cannot be written, or it holds something else.
+        """
+        self.folder = Path(folder)
+        self._session: dict[str, Any] | None = None
+        self._lock_file: io.TextIOWrapper | None = None
+        try:
+            with reworded(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._take_lock()
+            provenance = read_provenance(self.folder)
+            with reworded(self.folder):
+                if provenance is None:
+                    self._refuse_foreign_files()
+                elif overwrite:
+                    self._clear()
+                    provenance = None
+                self._clean_up()
+            self._provenance = provenance or {"format": FORMAT, "version": VERSION, "sessions": []}
+            self._write_provenance()
+            self._replace("config.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Records":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the folder back; nothing is lost by not calling it."""
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def start_session(self, from_step: int, **about: Any) -> None:
+        """Opens an entry in `provenance.json`: what trains this job from `from_step` on (`about`: devices, ...)."""
+        self._session = {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "from_step": from_step,
+            "to_step": from_step,
+            "seconds": 0.0,
+            "command": sys.argv,
+            **environment(),
+            **about,
+        }
+        self._began = time.monotonic()
+        self._provenance["sessions"].append(self._session)
+        self._write_provenance()
+
+    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Records the segment that ended at `step`: a part for each table, whole and synced on return.
+
+        Args:
+            step: training steps done; writing it again replaces the part.
+            tables: by name of `SCHEMAS`, the columns: arrays or lists, or a scalar for all rows.
+        """
+        for name, columns in tables.items():
+            self._replace(f"{name}/{step:08d}.parquet", as_parquet(as_table(name, columns)))
+        if self._session is not None:
+            self._session["to_step"] = step
+            self._session["seconds"] = round(time.monotonic() - self._began, 3)
+            self._write_provenance()
+
+    def replace(self, tables: Mapping[str, pa.Table]) -> None:
+        """Writes tables whole (see `as_table`), in place of what was recorded for them."""
+        for name, table in tables.items():
+            self._replace(f"{name}.parquet", as_parquet(table))
+
+    def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
+        # Many columns of few rows: what Parquet says about columns would outweigh them, and slow down a reader of many.
+        plain = {"use_dictionary": False, "write_statistics": False}
+        self._replace("runs.parquet", as_parquet(runs_as_table(rows), **plain))
+
+    def rewind(self, step: int | None) -> None:
+        """Drops every row recorded after `step`, from which training goes on; None: all rows."""
+        with reworded(self.folder):
+            for name in PROBED:
+                (self.folder / f"{name}.parquet").unlink(missing_ok=True)
+            for name in SCHEMAS:
+                merged = self.folder / f"{name}.parquet"
+                if merged.exists():  # killed between the merge and the last set_runs
+                    if step is not None:
+                        table = read_file(merged, SCHEMAS[name])
+                        kept = table.filter(np.asarray(table["step"]) <= step)
+                        self._replace(f"{name}/{step:08d}.parquet", as_parquet(kept))
+                    merged.unlink()
+                for part in parts(self.folder, name):
+                    if step is None or int(part.stem) > step:
+                        part.unlink()
+
+    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Merges each table's parts into one file, then sets the runs: from now on the job counts as done."""
+        for name in SCHEMAS:
+            tables = [read_file(part, SCHEMAS[name]) for part in parts(self.folder, name)]
+            if tables:
+                table = pa.concat_tables(tables)
+                self._replace(f"{name}.parquet", as_parquet(table))
+        self._clean_up()
+        self.set_runs(rows)
+
+    def _take_lock(self) -> None:
+        import fcntl  # Unix only, as training is; reading records works anywhere
+
+        self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115  (held until close)
+        for patience in (0.05, 0.2, 0.0):
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(patience)  # `is_held` may have looked at it, for a moment
+        else:
+            self._lock_file.seek(0)
+            holder = self._lock_file.read().strip() or "another process"
+            raise BusyError(
+                f"{self.folder} is being trained by {holder}; wait for it, stop it, or choose another output=",
+                str(self.folder),
+            )
+        self._lock_file.truncate(0)
+        self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._lock_file.flush()
+
+    def _refuse_foreign_files(self) -> None:
+        foreign = sorted(path.name for path in self.folder.iterdir() if path.name != "lock" and not is_temporary(path))
+        if foreign:
+            raise UserError(
+                f"{self.folder} holds files that rnnbench did not write ({foreign[0]}, no provenance.json); "
+                f"empty it or choose another output="
+            )
+
+    def _clear(self) -> None:
+        """Empties the folder in an order that leaves it, after a kill, an unfinished job of ours."""
+        first, last = self.folder / "runs.parquet", self.folder / "provenance.json"
+        others = [path for path in sorted(self.folder.iterdir()) if path.name != "lock" and path not in (first, last)]
+        for path in (first, *others, last):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _clean_up(self) -> None:
+        """Deletes what a kill may have left: temporary files, and parts that the merged file holds already."""
+        with reworded(self.folder):
+            for folder in (self.folder, *(self.folder / name for name in SCHEMAS)):
+                for path in folder.glob(".*.tmp"):
+                    path.unlink()
+            for name in SCHEMAS:
+                if (self.folder / f"{name}.parquet").exists() and (self.folder / name).exists():
+                    shutil.rmtree(self.folder / name)
+
+    def _write_provenance(self) -> None:
+        self._replace("provenance.json", (json.dumps(self._provenance, indent=1) + "\n").encode())
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Writes a file whole: beside its place, synced, then renamed."""
+        if self._lock_file is None:
+            raise ValueError(f"{self.folder} was closed")
+        path = self.folder / name
+        temporary = path.with_name(f".{path.name}.tmp")
+        with reworded(path):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                with open(temporary, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the new name, too, outlives a power cut
+            finally:
+                os.close(folder)
+
+
+class Unrecorded:
+    """Stands in for `Records` in the processes of a job that only compute: the first one writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> "Unrecorded":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def start_session(self, from_step: int, **about: Any) -> None:
+        """Nothing."""
+
+    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing."""
+
+    def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing."""
+
+    def rewind(self, step: int | None) -> None:
+        """Nothing."""
+
+    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing."""

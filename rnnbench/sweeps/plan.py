@@ -1,0 +1,181 @@
+"""A sweep's plan: which runs a command asks for, which of them are done, and how the others make jobs.
+
+Axes of foldable numbers (`rnnbench.config.schema.foldable`) are folded: the runs that differ in them alone are one job,
+trained as one program. All other axes multiply the jobs.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from rnnbench.config.identity import foldable, run_id
+from rnnbench.config.objects import is_number
+from rnnbench.config.parse import cfg_of_member, parse
+from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
+from rnnbench.records.folders import job_folders
+from rnnbench.records.reader import is_complete, runs_table
+
+
+class Option(NamedTuple):
+    """One of the values of an axis: as a number, where it is one, and as an override."""
+
+    number: float | None
+    override: str
+
+
+Axis = tuple[str, list[Option]]
+"""A key, and its values."""
+
+
+class Plan(NamedTuple):
+    """A sweep's runs.
+
+    Attributes:
+        jobs: the overrides of each job.
+        runs: by output folder and run id, what the command asks for: task, model and steps.
+        left: how many of them are to be trained.
+        diverged: run ids of those that did before.
+    """
+
+    jobs: list[list[str]]
+    runs: dict[str, dict[str, dict[str, Any]]]
+    left: int
+    diverged: list[str]
+
+    @property
+    def size(self) -> int:
+        """How many runs the command asks for."""
+        return sum(map(len, self.runs.values()))
+
+
+def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
+    """The jobs that train what is left of a sweep.
+
+    A run that is complete is left out. A job that was interrupted is planned again as it was, so that it goes on, if
+    the sweep asks for all its runs.
+
+    Args:
+        overrides: Hydra's, of which the last for a key counts.
+        compose: a job's overrides to its configuration.
+
+    Raises:
+        UserError: an axis is no list of values, or a combination is no valid configuration.
+    """
+    axes = [_axis(override) for override in {o.get_key_element(): o for o in overrides}.values()]
+    records: dict[str, _Records] = {}
+    jobs: list[list[str]] = []
+    runs: dict[str, dict[str, dict[str, Any]]] = {}
+    left = 0
+    diverged: list[str] = []
+    for point, folded, cfg in _programs(axes, compose):
+        members = [
+            dict(zip(folded, values, strict=True)) for values in itertools.product(*(dict(axes)[key] for key in folded))
+        ]
+        configs = [parse(cfg_of_member(cfg, {key: option.number for key, option in m.items()})) for m in members]
+        by_id = dict(zip(map(run_id, configs), members, strict=True))
+        first = configs[0]
+        if first.output not in records:
+            records[first.output] = _Records.read(first.output)
+        populations = records[first.output].populations(list(by_id), first)
+        if not first.overwrite:
+            diverged += [run for run in by_id if records[first.output].complete.get(run) == "diverged"]
+        about = {"task": first.task["name"], "model": first.model.name, "steps": first.train.steps}
+        runs.setdefault(first.output, {}).update(dict.fromkeys(by_id, about))
+        left += sum(map(len, populations))
+        jobs += [_job(point, folded, [by_id[run] for run in population]) for population in populations]
+    places = (f"population.place={number}/{len(jobs)}" for number in itertools.count(1))
+    return Plan([[*job, place] for job, place in zip(jobs, places, strict=False)], runs, left, diverged)
+
+
+def _axis(override: Override) -> Axis:
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return key, [Option(None, f"{key}={override.get_value_element_as_str()}")]
+    if not override.is_discrete_sweep():
+        raise UserError(
+            f"{override.input_line}: expected values to try, such as {key}=1,2 or {key}='range(3)'; "
+            "an interval has no end of them"
+        )
+    texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
+    return key, [
+        Option(cast(float, v) if is_number(v) else None, t)
+        for v, t in zip(override.sweep_iterator(), texts, strict=True)
+    ]
+
+
+def _programs(
+    axes: Sequence[Axis], compose: Callable[[list[str]], DictConfig]
+) -> Iterable[tuple[dict[str, str], list[str], DictConfig]]:
+    """Every point of the axes that are not folded: the overrides by key, the keys that are folded, the configuration.
+
+    What can be folded hangs on the point: another cell has other numbers.
+    """
+    numeric = {key for key, options in axes if len(options) > 1 and all(o.number is not None for o in options)}
+    for first in itertools.product(*(options[:1] if key in numeric else options for key, options in axes)):
+        cfg = compose([option.override for option in first])
+        config = parse(cfg)
+        can = foldable(config) if config.population.max_size > 1 else set()
+        folded = [key for key, _ in axes if key in numeric & can]
+        others = numeric - can
+        points = (options if key in others else [own] for (key, options), own in zip(axes, first, strict=True))
+        for point in itertools.product(*points):
+            yield _named(axes, point), folded, compose([option.override for option in point]) if others else cfg
+
+
+def _named(axes: Sequence[Axis], choice: Iterable[Option]) -> dict[str, str]:
+    return {key: option.override for (key, _), option in zip(axes, choice, strict=True)}
+
+
+def _job(point: dict[str, str], folded: Sequence[str], members: Sequence[dict[str, Option]]) -> list[str]:
+    """A job's overrides; a run by itself has none but its own."""
+    point = point | {key: members[0][key].override for key in folded}
+    if len(members) == 1:
+        return list(point.values())
+    table = ",".join(f"{key}:[{','.join(repr(member[key].number) for member in members)}]" for key in folded)
+    return [*(text for key, text in point.items() if key not in folded), f"population.members={{{table}}}"]
+
+
+class _Records(NamedTuple):
+    """What is known of the runs in a folder: statuses of those that are complete, the runs of each job that is not."""
+
+    complete: dict[str, str]
+    interrupted: list[list[str]]
+
+    @classmethod
+    def read(cls, output: str) -> "_Records":
+        complete: dict[str, str] = {}
+        interrupted = []
+        for folder in job_folders(output) if Path(output).is_dir() else ():
+            rows = runs_table(folder, ["run_id", "status"]).to_pylist()
+            runs = [row["run_id"] for row in rows]
+            if is_complete(folder, rows):
+                complete.update((row["run_id"], row["status"]) for row in rows)
+            elif runs:
+                interrupted.append(runs)
+        return cls(complete, interrupted)
+
+    def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
+        """The runs that are left, as populations."""
+        if config.overwrite:
+            return _parts(list(runs), config.population.max_size)
+        left = dict.fromkeys(run for run in runs if run not in self.complete)
+        found = []
+        for job in self.interrupted:
+            if all(run in left for run in job):
+                found.append(job)
+                for run in job:
+                    del left[run]
+        return found + _parts(list(left), config.population.max_size)
+
+
+def _parts(runs: list[str], most: int) -> list[list[str]]:
+    """Equal parts, but for one, of at most so many."""
+    count = math.ceil(len(runs) / most)
+    size = math.ceil(len(runs) / count) if count else 1
+    return [runs[start : start + size] for start in range(0, len(runs), size)]

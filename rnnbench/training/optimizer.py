@@ -1,0 +1,28 @@
+"""The optimizer of a run, whose numbers live in its state."""
+
+import optax
+
+from rnnbench.config.objects import partial
+from rnnbench.config.schema import Config
+from rnnbench.training.step import Numbers
+
+
+def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformation:
+    """Clipping by global norm, then the configured optimizer; their numbers live in the state.
+
+    Args:
+        config: the run's.
+        numbers: by key, what stands for the config's own at the first step; later ones read the state.
+    """
+    factory = partial(config.optimizer, "optimizer")
+    keywords = factory.keywords | numbers_of(numbers, "optimizer")
+    optimizer = optax.inject_hyperparams(factory.func)(*factory.args, **keywords)
+    if config.train.clip_norm is None:
+        return optimizer
+    max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
+    return optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
+
+
+def numbers_of(numbers: Numbers, node: str) -> Numbers:
+    """The numbers that are arguments of a node, by argument."""
+    return {key.rpartition(".")[2]: number for key, number in numbers.items() if key.rpartition(".")[0] == node}

@@ -1,0 +1,331 @@
+"""Runs that share one XLA program and differ only in numbers: how they are built, placed and stepped together."""
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from rnnbench import probes
+from rnnbench.config.identity import flatten, foldable, identity
+from rnnbench.config.objects import instantiate, partial
+from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
+from rnnbench.errors import UserError
+from rnnbench.model import Model
+from rnnbench.tasks.base import Example, Task
+from rnnbench.training import distributed
+from rnnbench.training.optimizer import make_optimizer, numbers_of
+from rnnbench.training.step import Numbers, RunState, init_state, train_step
+
+AXIS = "device"
+
+EVALUATION_CHUNK = 256
+"""Examples evaluated at a time: bounds the memory that a long test sequence takes."""
+
+FLOW_QUANTILES = (0.1, 0.5, 0.9)
+"""Quantiles over the probe batch that are recorded of the gradient flow, as q10, q50 and q90."""
+
+RUNS_ONCE = {"xla_backend_optimization_level": 0}
+"""Compiler options of what runs once or seldom: it compiles in a third of the time."""
+
+
+@functools.lru_cache(maxsize=64)
+def _task_and_sets(node: str, test_size: int, probe_size: int) -> tuple[Task, Example, Example]:
+    """The task of a config node (as JSON), with its test set and its probe batch: the same for every cell."""
+    task = instantiate(json.loads(node), "task")
+    if not isinstance(task, Task):
+        raise UserError(f"task._target_: expected a subclass of rnnbench.tasks.Task, got {type(task).__name__}")
+    draw = jax.jit(lambda: (task.test_set(test_size), task.probe_set(probe_size)), compiler_options=RUNS_ONCE)
+    return task, *jax.device_get(draw())
+
+
+class Program:
+    """The compiled functions that every member of a population shares.
+
+    Attributes:
+        folded: keys of the configuration, but for the seed, in which the members differ.
+        tasks: each member's task, with its fixed test set and probe batch; the same for all, unless a number of the
+            task is folded.
+        predict: one member's parameters, inputs and mask to the outputs.
+        gates: one member's parameters, inputs and mask to `probes.gate_values`.
+    """
+
+    def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
+        """Builds; what is needed is compiled when it is first used.
+
+        Args:
+            configs: the members'; they differ in foldable numbers alone.
+            devices: where they run.
+
+        Raises:
+            UserError: the config's objects cannot be built, or do not go together.
+        """
+        self.config = config = configs[0]
+        self.members = len(configs)
+        self.folded = _folded(configs)
+        values = [flatten(dataclasses.asdict(config)) for config in configs]
+        whole = {key for key in self.folded if all(isinstance(own[key], int) for own in values)}
+        self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
+        sets = config.train.test_size, config.probe.size
+        self.tasks = [_task_and_sets(json.dumps(c.task, sort_keys=True), *sets) for c in configs]
+        self.task = self.tasks[0][0]
+        self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+        self._spread_over(devices)
+
+        build = functools.partial(self._build, numbers={})
+        self.graphdef, self.constants = _split(nnx.eval_shape(build, jax.random.key(0)))
+        if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
+            _, self.constants = _split(build(jax.random.key(0)))
+
+        self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
+        self._place_sets()
+        evaluate = self._spread(self._evaluate, (P(None, *self.data_spec),), P(*self.state_spec, *self.data_spec))
+        self._evaluate_chunks = jax.jit(evaluate)
+        self._flow = jax.jit(self._spread(self._gradient_flow, (P(None),), self.state_spec))
+        self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
+        self.gates = jax.jit(lambda params, inputs, mask: probes.gate_values(self.model(params), inputs, mask))
+
+    @functools.cached_property
+    def segment(self) -> Any:
+        """Members' states to their states `eval_every` steps later, and the scalars of every step, each `(members,
+        steps)`. It consumes the states that it is given.
+
+        Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
+        """
+        segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
+        return jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
+
+    @property
+    def megabytes(self) -> float:
+        """Memory that the segment takes: the members' states, and what a member's step needs beside them."""
+        memory: Any = self.segment.memory_analysis()
+        sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
+        return (sum(sizes) - memory.alias_size_in_bytes) * self.mesh.size / 1e6
+
+    def _spread_over(self, devices: Sequence[jax.Device]) -> None:
+        """Spreads the members over the devices, or the batch where they are few and do not divide evenly.
+
+        Where neither divides evenly, members are repeated to fill up the devices.
+        """
+        count = len(devices)
+        self.state_spec, self.data_spec = P(AXIS), P(None)
+        self.batch_axis: str | None = None
+        if self.members % count and self.members < 4 * count and self.config.train.batch_size % count == 0:
+            self.state_spec, self.data_spec, self.batch_axis = P(None), P(AXIS), AXIS
+        elif self.members == 1:
+            devices = devices[:1]
+        self.mesh = Mesh(np.array(devices), (AXIS,))
+        self.repeated = 0 if self.batch_axis else -self.members % len(devices)
+        # Repeated within the program: what is kept between two segments has the members alone.
+        self.sharding = NamedSharding(self.mesh, P(None) if self.repeated else self.state_spec)
+
+    def init(self, config: Config) -> RunState:
+        """A member's state before its first step."""
+        return self._init(np.uint32(config.seed), self._numbers(config))
+
+    def _numbers(self, config: Config) -> Numbers:
+        values = flatten(dataclasses.asdict(config))
+        return {key: jnp.asarray(values[key], dtype) for key, dtype in self.dtypes.items()}
+
+    def _first_state(self, seed: Array, numbers: Numbers) -> RunState:
+        init_params = functools.partial(self._init_params, numbers=numbers)
+        return init_state(seed, init_params, make_optimizer(self.config, numbers), numbers)
+
+    def place(self, states: Sequence[RunState]) -> RunState:
+        """One state for all members, each leaf with a leading axis, from the members' states."""
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        return distributed.put(stacked, self.sharding)
+
+    @property
+    def abstract_states(self) -> RunState:
+        """Shapes, types and placement of the members' states."""
+        one = jax.eval_shape(self._init, np.uint32(0), self._numbers(self.config))
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=self.sharding), one
+        )
+
+    def _build(self, key: PRNGKeyArray, numbers: Numbers) -> Model:
+        model = self.config.model
+        return Model(
+            functools.partial(self.make_cell, **numbers_of(numbers, "model.cell")),
+            self.task,
+            hidden_size=model.hidden_size,
+            num_layers=model.num_layers,
+            embedding_size=model.embedding_size,
+            remat_every=model.remat_every,
+            rngs=nnx.Rngs(key),
+        )
+
+    def _init_params(self, key: PRNGKeyArray, numbers: Numbers) -> PyTree:
+        return nnx.to_pure_dict(nnx.state(self._build(key, numbers), nnx.Param))
+
+    def _task(self, numbers: Numbers) -> Task:
+        """The task that a member trains on."""
+        own = numbers_of(numbers, "task")
+        return partial(self.config.task, "task")(**own) if own else self.task
+
+    def model(self, params: PyTree) -> Model:
+        """The model with one member's parameters."""
+        return nnx.merge(self.graphdef, params, self.constants)
+
+    def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
+        """Maps a function of one member, and of what all share, over the members, on every device its own.
+
+        On a CPU, where batched small matmuls are slow, a device takes its members one after the other; else together.
+        """
+
+        def on_device(members: PyTree, *shared: PyTree) -> PyTree:
+            def of_one(member: PyTree) -> PyTree:
+                return function(member, *shared)
+
+            return lax.map(of_one, members) if jax.default_backend() == "cpu" else jax.vmap(of_one)(members)
+
+        specs = (self.state_spec, *shared)
+        spread = jax.shard_map(on_device, mesh=self.mesh, in_specs=specs, out_specs=outputs, check_vma=False)
+        if self.repeated == 0:
+            return spread
+
+        def with_repeated(members: PyTree, *shared: PyTree) -> PyTree:
+            filled = jnp.minimum(jnp.arange(self.members + self.repeated), self.members - 1)
+            results = spread(jax.tree.map(lambda leaf: leaf[filled], members), *shared)
+            return lax.with_sharding_constraint(
+                jax.tree.map(lambda leaf: leaf[: self.members], results), NamedSharding(self.mesh, P(None))
+            )
+
+        return with_repeated
+
+    def _segment(self, state: RunState) -> tuple[RunState, dict[str, Array]]:
+        config = self.config
+        optimizer = make_optimizer(config, {})
+
+        def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
+            weight = state.numbers.get("train.omega", config.train.omega)
+
+            def penalty(params: PyTree, batch: Example) -> tuple[Array, dict[str, Array]]:
+                value = probes.omega(self.model(params), self.task, batch)
+                return weight * value, {"omega": value}
+
+            return train_step(
+                state,
+                apply=lambda params, batch: self.model(params)(batch.inputs, batch.mask)[0],
+                task=self._task(state.numbers),
+                optimizer=optimizer,
+                batch_size=config.train.batch_size,
+                steps=config.train.steps,
+                clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),
+                penalty=penalty if config.train.omega or "train.omega" in self.folded else None,
+                batch_axis=self.batch_axis,
+            )
+
+        length = min(config.train.eval_every, config.train.steps)
+        with jax.default_matmul_precision(MATMUL_PRECISIONS.get(config.train.matmul_precision or "")):
+            return lax.scan(step, state, None, length=length)
+
+    def _place_sets(self) -> None:
+        """Puts the test sets and probe batches of the distinct tasks on the devices, and which each member's are."""
+        distinct = list({id(one[0]): one for one in self.tasks}.values())
+        numbers = {id(task): number for number, (task, _, _) in enumerate(distinct)}
+        which = np.array([numbers[id(task)] for task, _, _ in self.tasks], np.int32)
+        self._which = distributed.put(which, self.sharding)
+
+        def place(sets: list[Example], spec: P) -> Example:
+            return distributed.put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
+
+        self._test_chunks = place([self._chunked(test) for _, test, _ in distinct], P(None, *self.data_spec))
+        self._probe_sets = place([probe for _, _, probe in distinct], P(None))
+
+    def _chunked(self, batch: Example) -> Example:
+        """The batch as `(chunks, chunk, ...)`, padded by its last example so that every device gets as many."""
+        size, devices = len(batch.mask), self.mesh.size
+        chunks = devices * math.ceil(size / (devices * EVALUATION_CHUNK))
+        chunk = math.ceil(size / chunks)
+
+        def reshape(x: np.ndarray) -> np.ndarray:
+            padded = np.concatenate([x, np.repeat(x[-1:], chunks * chunk - size, axis=0)])
+            return padded.reshape(chunks, chunk, *x.shape[1:])
+
+        return jax.tree.map(reshape, batch)
+
+    def evaluate(self, params: PyTree) -> dict[str, np.ndarray]:
+        """Test metrics and loss of every example, each `(members, examples)`, from the members' parameters."""
+        size = len(self.tasks[0][1].mask)
+        metrics = distributed.fetch(self._evaluate_chunks((params, self._which), self._test_chunks))
+        return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
+
+    def _evaluate(self, member: tuple[PyTree, Array], sets: Example) -> dict[str, Array]:
+        params, number = member
+
+        def of_chunk(batch: Example) -> dict[str, Array]:
+            outputs = self.model(params)(batch.inputs, batch.mask)[0]
+            return {"loss": jax.vmap(self.task.loss)(outputs, batch), **jax.vmap(self.task.metrics)(outputs, batch)}
+
+        return lax.map(of_chunk, jax.tree.map(lambda x: x[number], sets))
+
+    def gradient_flow(self, params: PyTree) -> dict[tuple[int, str], np.ndarray]:
+        """`probes.gradient_flow` over the probe batch, each `(members, 4, time)`: its mean and `FLOW_QUANTILES`."""
+        return distributed.fetch(self._flow((params, self._which), self._probe_sets))
+
+    def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
+        params, number = member
+        flow = probes.gradient_flow(self.model(params), self.task, jax.tree.map(lambda x: x[number], sets))
+        levels = jnp.array(FLOW_QUANTILES)
+        return {
+            name: jnp.concatenate([norms.mean(-1)[None], jnp.quantile(norms, levels, axis=-1)])
+            for name, norms in flow.items()
+        }
+
+
+def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:
+    """A model's structure, and what it holds beside its parameters."""
+    graphdef, _, others = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
+    return graphdef, others
+
+
+def _folded(configs: Sequence[Config]) -> list[str]:
+    """Keys, but for the seed, in which configs differ.
+
+    Raises:
+        ValueError: they differ in something that cannot be folded.
+    """
+    first, *others = [flatten(identity(config)) for config in configs]
+    differing = sorted({key for other in others for key in {*first, *other} if first.get(key) != other.get(key)})
+    if wrong := [key for key in differing if key not in foldable(configs[0])]:
+        raise ValueError(f"the members of a population cannot differ in {', '.join(wrong)}")
+    return [key for key in differing if key != "seed"]
+
+
+class _Shared:
+    """Configs as far as their compiled program goes: two lists with the same program are equal."""
+
+    def __init__(self, configs: Sequence[Config]):
+        self.configs = configs
+        folded = _folded(configs)
+        shared = identity(configs[0]) | {"remat_every": configs[0].model.remat_every}
+        values = {key: value for key, value in flatten(shared).items() if key not in (*folded, "seed")}
+        self.key = json.dumps([values, folded, [config.task for config in configs]], sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shared) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@functools.lru_cache(maxsize=2)
+def _program(shared: _Shared, devices: tuple[jax.Device, ...]) -> Program:
+    return Program(shared.configs, devices)
+
+
+def program(configs: Sequence[Config], devices: Sequence[jax.Device] | None = None) -> Program:
+    """The program of a population: compiled once for all runs that differ in foldable numbers alone."""
+    return _program(_Shared(configs), tuple(devices or jax.devices()))

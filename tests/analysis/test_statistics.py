@@ -1,0 +1,226 @@
+"""Statistics against closed forms, by hand, and by simulation; and `rnnbench compare`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnnbench.analysis import statistics
+from rnnbench.analysis.settings import label_runs
+from rnnbench.commands import compare as command
+from rnnbench.errors import UserError
+from rnnbench.records.writer import Records
+
+
+def runs(**columns: Any) -> pd.DataFrame:
+    """Runs as `load_runs` gives them, one a seed; a column's value is that of all, or a list."""
+    size = max(len(value) for value in columns.values() if isinstance(value, list))
+    given = {
+        "run_id": [f"{number:012x}" for number in range(size)],
+        "status": "finished",
+        "step": 100,
+        "solved_at": pd.NA,
+        "diverged_at": pd.NA,
+        "score": "accuracy",
+        "score_goal": "max",
+        "task.name": "copy",
+        "model.name": "lstm",
+        "optimizer.learning_rate": 0.01,
+        "train.steps": 100,
+        "seed": list(range(size)),
+        "final.accuracy": 0.5,
+        "chance.accuracy": 0.125,
+    }
+    frame = pd.DataFrame({**given, **columns})
+    frame["solved_at"] = frame["solved_at"].astype("Int64")
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    # Newcombe (1998), Statistics in Medicine 17: table I, method 3
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_interval_against_published_values(successes: int, trials: int, low: float, high: float) -> None:
+    np.testing.assert_allclose(statistics.wilson_interval(successes, trials), (low, high), atol=5e-5)
+
+
+def test_wilson_interval_without_a_trial_says_nothing() -> None:
+    assert statistics.wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_quantiles_are_numpy_s_and_bear_infinite_values() -> None:
+    values = np.random.default_rng(1).normal(size=12)
+    for share in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
+        np.testing.assert_allclose(statistics.quantile(values, share), np.quantile(values, share))
+    assert statistics.quantile(np.array([1.0, 2.0, np.inf, np.inf]), 0.25) == 1.75
+    assert statistics.quantile(np.array([1.0, np.inf, np.inf, np.inf]), 0.5) == np.inf
+    assert np.isnan(statistics.quantile(np.array([]), 0.5))
+
+
+def test_the_bootstrap_covers_the_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    hits = [low <= 0 <= high for low, high in (statistics.bootstrap_median(rng.normal(size=25)) for _ in range(200))]
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_one_seed_has_no_interval() -> None:
+    assert all(np.isnan(statistics.bootstrap_median(np.array([1.0]))))
+
+
+def test_survival_by_hand() -> None:
+    """Six runs: solved at 10, 20 and 20; censored at 15 and 30; diverged at 5, which never solves."""
+    six = label_runs(
+        runs(
+            solved_at=[10, 20, 20, None, None, None],
+            status=["finished"] * 5 + ["diverged"],
+            step=[100, 100, 100, 15, 30, 5],
+        )
+    )
+    curve = statistics.survival(six)
+    assert curve.step.tolist() == [0, 10, 20]
+    np.testing.assert_allclose(curve.unsolved, [1, 5 / 6, 5 / 6 * (1 - 2 / 4)])
+    assert statistics.median_steps_to_solve(six) == 20
+    assert np.isnan(statistics.median_steps_to_solve(six[3:])), "never half of them"
+
+
+def test_unsolved_runs_are_not_dropped() -> None:
+    """Of those that solved it the median is 10; of all, it is not known."""
+    few = label_runs(runs(solved_at=[10, 10, None, None, None]))
+    assert np.isnan(statistics.median_steps_to_solve(few))
+    [row] = statistics.summarize(few).to_dict("records")
+    assert (row["solved"], row["solved_rate"], row["runs"]) == (2, 0.4, 5)
+
+
+def test_a_diverged_run_is_the_worst_and_not_left_out() -> None:
+    three = runs(**{"final.accuracy": [0.9, 0.8, 0.99], "status": ["finished", "finished", "diverged"]})
+    [row] = statistics.summarize(label_runs(three)).to_dict("records")
+    assert (row["median"], row["finished"], row["diverged"]) == (0.8, 2, 1)
+    [row] = statistics.summarize(label_runs(three.assign(score_goal="min"))).to_dict("records")
+    assert row["median"] == 0.9
+
+
+def test_running_runs_are_left_out() -> None:
+    [row] = statistics.summarize(label_runs(runs(status=["finished", "running"]))).to_dict("records")
+    assert row["runs"] == 1
+
+
+def test_pairs_are_of_the_same_seed() -> None:
+    """What differs between seeds cancels out: gru is better by .1 in each, though the seeds differ by more."""
+    of_seed = [0.1, 0.3, 0.5, 0.7, 0.2, 0.6]
+    both = runs(
+        **{
+            "model.name": ["lstm"] * 6 + ["gru"] * 6,
+            "seed": [*range(6), *reversed(range(6))],
+            "final.accuracy": [*of_seed, *(value + 0.1 for value in reversed(of_seed))],
+        }
+    )
+    [row] = statistics.paired(label_runs(both)).to_dict("records")
+    assert (row["line"], row["other"], row["seeds"]) == ("LSTM", "GRU", 6)
+    assert (row["better"], row["equal"], row["worse"]) == (0, 0, 6)
+    np.testing.assert_allclose([row["difference"], row["low"], row["high"]], -0.1)
+    np.testing.assert_allclose(row["p"], 2 / 2**6)  # every sign alike
+
+
+def test_in_a_pair_the_diverged_run_lost() -> None:
+    both = runs(
+        **{
+            "model.name": ["lstm", "lstm", "gru", "gru"],
+            "seed": [0, 1, 0, 1],
+            "status": ["diverged", "finished", "finished", "finished"],
+        }
+    )
+    [row] = statistics.paired(label_runs(both)).to_dict("records")
+    assert (row["better"], row["equal"], row["worse"]) == (0, 1, 1)
+
+
+RATES = [0.001, 0.01]
+
+
+def grid(accuracies: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
+    """Seeds 0, 1, 2, ... of each cell and learning rate."""
+    rows = [
+        {"model.name": cell, "optimizer.learning_rate": rate, "seed": seed, "final.accuracy": value}
+        for (cell, rate), values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    return runs(**{name: [row[name] for row in rows] for name in rows[0]})
+
+
+def test_tuning_takes_the_best_median_and_reports_fresh_seeds() -> None:
+    """0.01 has the best single run, 0.001 the best median. On fresh seeds it turns out worse, and is shown so."""
+    every = grid({("lstm", 0.001): [0.6, 0.6, 0.6, 0.3, 0.3], ("lstm", 0.01): [0.99, 0.1, 0.1, 0.9, 0.9]})
+    chosen = statistics.tuned(every, "optimizer.learning_rate", {0, 1, 2})
+    assert set(chosen["optimizer.learning_rate"]) == {0.001}
+    assert sorted(chosen["seed"]) == [3, 4]
+    assert set(chosen["final.accuracy"]) == {0.3}
+
+
+def test_tuning_is_done_for_each_cell() -> None:
+    every = grid(
+        {("lstm", 0.001): [0.6, 0.6], ("lstm", 0.01): [0.5, 0.5], ("gru", 0.001): [0.1, 1], ("gru", 0.01): [1, 1]}
+    )
+    chosen = statistics.tuned(every, "optimizer.learning_rate", {0})
+    assert dict(zip(chosen["model.name"], chosen["optimizer.learning_rate"], strict=True)) == {
+        "lstm": 0.001,
+        "gru": 0.01,
+    }
+
+
+def test_unequal_budgets_are_refused() -> None:
+    every = grid({("lstm", 0.001): [0.6, 0.6], ("lstm", 0.01): [0.5, 0.5], ("gru", 0.001): [0.1, 1]})
+    with pytest.raises(UserError, match=r"not tuned with equal budgets on copy \(lstm: 2 values.*; gru: 1 values"):
+        statistics.tuned(every, "optimizer.learning_rate", {0})
+    with pytest.raises(UserError, match=r"no run of the chosen .* has a fresh seed"):
+        statistics.tuned(every[every["model.name"] == "lstm"], "optimizer.learning_rate", {0, 1})
+    with pytest.raises(UserError, match="expected a key of the runs' configuration"):
+        statistics.tuned(every, "optimizer.rate", {0})
+
+
+def record(folder: Path, frame: pd.DataFrame) -> None:
+    rows = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
+    with Records(folder / "job", {}) as records:
+        records.set_runs(rows)
+        records.write(0, {"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "accuracy", "value": 0.5}})
+        records.finish(rows)
+
+
+def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    every = grid({("lstm", 0.01): [0.6, 0.7, 0.8], ("gru", 0.01): [0.9, 0.9, 0.9], ("a|b", 0.01): [0.1, 0.1, 0.1]})
+    record(tmp_path, every)
+    assert command.main([str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Copy: accuracy, higher is better" in printed
+    assert "0.6..0.8" in printed
+    text = (tmp_path / "comparison.md").read_text()
+    assert "| LSTM | 0.7 | 0.6..0.8 | 0.65..0.75 | 3 | 0 | 0 (0%) |" in text
+    assert r"a\|b" in text
+    table = pd.read_csv(tmp_path / "comparison.csv").set_index("line")
+    assert table.loc["GRU", "median"] == 0.9
+    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 3
+
+
+def test_compare_tunes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record(tmp_path, grid({("lstm", 0.001): [0.6, 0.6, 0.3], ("lstm", 0.01): [0.5, 0.5, 0.4]}))
+    argv = [
+        str(tmp_path),
+        "--tune",
+        "optimizer.learning_rate",
+        "--tuning-seeds",
+        "0-1",
+        "--output",
+        str(tmp_path / "x"),
+    ]
+    assert command.main(argv) == 0
+    assert "chosen for each cell by the median over the tuning seeds 0, 1" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "x" / "comparison.csv")["median"].tolist() == [0.3]
+
+
+def test_compare_refuses_what_it_cannot_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        command.main([str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path), "--tune", "seed"])
+    assert "--tune and --tuning-seeds go together" in capsys.readouterr().err

@@ -1,0 +1,182 @@
+"""What is recorded comes back as tidy tables, whatever jobs it was spread over."""
+
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+import rnnbench
+from rnnbench.analysis.tables import (
+    load_gate_traces,
+    load_gates,
+    load_gradient_flow,
+    load_memory,
+    load_metrics,
+    load_runs,
+    load_scores,
+    load_showcase,
+    load_spectra,
+)
+from rnnbench.errors import UserError
+from rnnbench.records.schemas import SCHEMAS
+from rnnbench.records.writer import Records
+
+LOADERS = {
+    "metrics": load_metrics,
+    "scores": load_scores,
+    "gradient_flow": load_gradient_flow,
+    "showcase": load_showcase,
+    "gate_traces": load_gate_traces,
+    "gates": load_gates,
+    "spectra": load_spectra,
+    "memory": load_memory,
+}
+
+
+def row(run_id, status="finished", step=200, **more):
+    base = {"run_id": run_id, "status": status, "step": step, "solved_at": None, "diverged_at": None}
+    return {**base, "score": "accuracy", "score_goal": "max", **more}
+
+
+def record(folder, rows, steps=(0, 100, 200), offset=0.0, finish=True):
+    """A job whose metric's value tells run and step."""
+    with Records(folder, {}) as owner:
+        for step in steps:
+            columns = {"run_id": [run["run_id"] for run in rows], "step": step, "split": "test", "metric": "accuracy"}
+            value = [step + offset + int(run["run_id"], 36) / 1000 for run in rows]
+            owner.write(step, {"metrics": {**columns, "value": value}})
+            owner.set_runs(rows)
+        if finish:
+            owner.finish(rows)
+
+
+def test_runs_have_their_config_in_columns(tmp_path):
+    record(tmp_path / "a/one", [row("b", **{"model.name": "gru", "task.name": "copy", "seed": 1, "final.loss": 0.5})])
+    record(
+        tmp_path / "two",
+        [
+            row("c", "diverged", diverged_at=150, **{"model.name": "rnn", "task.name": "adding", "task.length": 50}),
+            row("a", "running", **{"model.name": "gru", "task.name": "copy", "seed": 0, "chance.loss": 2}),
+        ],
+    )
+    runs = load_runs(tmp_path)
+    assert runs["run_id"].tolist() == ["c", "a", "b"]  # by task, model and seed
+    assert runs["status"].tolist() == ["diverged", "running", "finished"]
+    assert runs["diverged_at"].tolist()[0] == 150
+    assert runs["diverged_at"].isna().tolist() == [False, True, True]
+    assert runs["task.length"].dtype == "Int64"
+    assert runs["task.length"].tolist()[0] == 50
+    assert runs["final.loss"].isna().tolist() == [True, True, False]
+    assert runs["folder"].tolist() == [str(tmp_path / "two")] * 2 + [str(tmp_path / "a/one")]
+    columns = runs.columns.tolist()
+    assert columns[:3] == ["run_id", "status", "step"]
+    assert columns[-3:] == ["final.loss", "chance.loss", "folder"]
+    one = load_runs(tmp_path / "a/one")
+    assert one["run_id"].tolist() == ["b"]
+    assert one["seed"].dtype == "int64"
+
+
+def test_columns_that_disagree_in_type_become_text_and_others_do_not(tmp_path):
+    record(tmp_path / "a", [row("a", x=1, flag=True, clip=None, lr=1)])
+    record(tmp_path / "b", [row("b", x="one", flag=False, clip=1.0, lr=0.5)])
+    runs = load_runs(tmp_path)
+    assert runs["x"].tolist() == ["1", "one"]
+    assert runs["flag"].tolist() == [True, False]
+    assert runs["clip"].isna().tolist() == [True, False]
+    assert runs["lr"].tolist() == [1.0, 0.5]
+
+
+def test_folding_runs_into_populations_is_invisible(tmp_path):
+    for name in "cab":
+        record(tmp_path / "alone" / name, [row(name)])
+    record(tmp_path / "folded" / "all", [row(name) for name in "bca"])
+    alone, folded = load_metrics(tmp_path / "alone"), load_metrics(tmp_path / "folded")
+    pd.testing.assert_frame_equal(alone, folded)
+    assert alone["run_id"].tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    assert alone["step"].tolist() == [0, 100, 200] * 3
+    assert alone["value"].tolist()[:4] == [0.010, 100.010, 200.010, 0.011]
+    runs = [load_runs(tmp_path / name).drop(columns="folder") for name in ("alone", "folded")]
+    pd.testing.assert_frame_equal(*runs)
+
+
+def test_a_run_recorded_twice_is_read_once_from_the_job_that_got_furthest(tmp_path):
+    record(tmp_path / "alone", [row("a", "running", 100)], steps=(0, 100), finish=False)
+    record(tmp_path / "population", [row("a"), row("b", "running", 200)], offset=0.5)
+    record(tmp_path / "z", [row("a"), row("b")], offset=0.25)
+    runs = load_runs(tmp_path)
+    assert runs["run_id"].tolist() == ["a", "b"]
+    assert runs["status"].tolist() == ["finished", "finished"]
+    assert [folder.rpartition("/")[2] for folder in runs["folder"]] == ["population", "z"]
+    metrics = load_metrics(tmp_path)
+    assert metrics["value"].round(3).tolist() == [0.51, 100.51, 200.51, 0.261, 100.261, 200.261]
+
+
+def test_a_job_in_training_is_read(tmp_path):
+    record(tmp_path / "job", [row("a", "running", 100)], steps=(0, 100), finish=False)
+    assert load_metrics(tmp_path)["step"].tolist() == [0, 100]
+    with Records(tmp_path / "begun", {}):
+        assert load_runs(tmp_path)["run_id"].tolist() == ["a"]  # a job without runs yet is not one to read
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_tables_without_rows_keep_their_columns(tmp_path, name):
+    with Records(tmp_path / "job", {}) as owner:
+        owner.set_runs([row("a")])
+    assert LOADERS[name](tmp_path).columns.tolist() == SCHEMAS[name].names
+
+
+@pytest.mark.parametrize("load", [load_runs, *LOADERS.values()])
+def test_paths_without_records_are_named(tmp_path, load):
+    with pytest.raises(UserError, match="nowhere: there is no such folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=f"{tmp_path}: no records of rnnbench in it or below it$"):
+        load(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file; expected a folder"):
+        load(tmp_path / "file")
+    with Records(tmp_path / "job", {}), pytest.raises(UserError, match=r"no records of rnnbench .* yet"):
+        load(tmp_path)
+    (tmp_path / "job/provenance.json").write_text('{"format": "rnnbench", "version": 2}')
+    with pytest.raises(UserError, match="job holds records of format version 2"):
+        load(tmp_path)
+
+
+def test_broken_files_are_named(tmp_path):
+    record(tmp_path / "job", [row("a")])
+    (tmp_path / "job/metrics.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(UserError, match=r"job/metrics\.parquet is broken"):
+        load_metrics(tmp_path)
+    (tmp_path / "job/runs.parquet").write_bytes((tmp_path / "job/metrics.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"job/runs\.parquet is broken"):
+        load_runs(tmp_path)
+    pd.DataFrame({"run_id": ["x"]}).to_parquet(tmp_path / "job/runs.parquet")
+    with pytest.raises(UserError, match=r"job/runs\.parquet is no runs table of rnnbench: it has no column 'status'"):
+        load_runs(tmp_path)
+
+
+def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnbench.records.files.os.fsync", lambda descriptor: None)
+    config = {f"model.key{index}": index / 2 for index in range(20)}
+    for index in range(200):
+        record(tmp_path / f"job-{index}", [row(f"{index}", **config)], steps=(100,))
+    begin = time.process_time()
+    assert len(load_runs(tmp_path)) == len(load_metrics(tmp_path)) == 200
+    assert time.process_time() - begin < 1.5  # 0.2 s on a free core; what it must not be is quadratic
+
+
+def test_reading_imports_no_jax_and_importing_imports_next_to_nothing():
+    program = (
+        "import sys, rnnbench; assert not {'jax', 'pandas', 'numpy', 'pyarrow'} & set(sys.modules);"
+        "from rnnbench import load_runs, load_metrics; import rnnbench.figures, rnnbench.commands.show;"
+        "assert 'jax' not in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_package_offers_the_loaders_and_nothing_else():
+    assert rnnbench.load_runs is load_runs
+    assert set(rnnbench.__all__) <= set(dir(rnnbench))
+    with pytest.raises(AttributeError, match="no attribute 'load_run'"):
+        _ = rnnbench.load_run

@@ -1,0 +1,188 @@
+"""What a person may do wrong, by the real command: one message, the right exit code, nothing recorded lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+import rnnbench
+from rnnbench.commands import cli
+from rnnbench.records.writer import Records
+
+ROOT = Path(__file__).parents[2]
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Runs a command line, shrunk, in a folder of its own: the exit code and what it says on stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> tuple[int, str]:
+        code = cli.main([*tiny, *argv])
+        return code, capsys.readouterr().err
+
+    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+        yield run
+
+
+def folder() -> Path:
+    [only] = Path("results").iterdir()
+    return only
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["task.length=1"], "task.length: expected at least 2 in the form 'halves', got 1"),
+        (["task.length=-3"], "task.length: expected at least 2 in the form 'halves', got -3"),
+        (["task=copy", "task.length=0"], "task.length: expected at least 1, got 0"),
+        (
+            ["task._target_=rnnbench.tasks.SentenceCompletion", "~task.length", "~task.form", "+task.max_distance=1"],
+            "task.max_distance: expected at least 2, got 1",
+        ),
+        (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
+    ],
+)
+def test_what_only_building_finds_leaves_no_folder(run: Run, argv: list[str], message: str) -> None:
+    code, said = run(*argv)
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"rnnbench: error: {message}")
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("smallest", ["train.batch_size=1", "train.test_size=1", "model.hidden_size=1"])
+def test_the_smallest_sizes_train(run: Run, smallest: str) -> None:
+    assert run(smallest, "train.steps=1", "probe.size=1")[0] == 0
+    assert rnnbench.load_runs("results").status.tolist() == ["finished"]
+
+
+def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
+    assert run()[0] == 0
+    shutil.rmtree(mine := folder())
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    for argv in ([], ["overwrite=true"]):
+        code, said = run(*argv)
+        assert (code, said.count("\n")) == (2, 1)
+        assert f"{mine} holds files that rnnbench did not write (notes.txt, no provenance.json); empty it or" in said
+    assert (mine / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_results(run: Run) -> None:
+    Path("results").write_text("mine")
+    code, said = run()
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.endswith(", got the file results; choose another output=\n")
+    assert Path("results").read_text() == "mine"
+
+
+def test_a_broken_table_is_named_and_trained_again_on_demand(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run()[0] == 0
+    table = folder() / "runs.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:100])
+    for argv in (run(), (cli.main(["show", "results"]), capsys.readouterr().err)):
+        code, said = argv
+        assert code == 2
+        assert f"rnnbench: error: {table} is broken" in said
+        assert "delete it, or its folder, and train again" in said
+    assert run("overwrite=true")[0] == 0
+    assert table.read_bytes() == whole
+
+
+def test_without_its_checkpoints_a_run_begins_again_and_ends_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run()[0] == 0
+    tables = {path.name: path.read_bytes() for path in folder().glob("*.parquet")}
+    shutil.rmtree("results")
+
+    def interrupt(records: Records, rows: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "finish", interrupt)
+        code, said = run()
+        assert (code, said.splitlines()[-1]) == (130, "rnnbench: stopped; the same command goes on from there")
+    assert rnnbench.load_runs("results").status.tolist() == ["running"]
+    shutil.rmtree(folder() / "checkpoints")
+    assert run()[0] == 0
+    assert {path.name: path.read_bytes() for path in folder().glob("*.parquet")} == tables
+    sessions = json.loads((folder() / "provenance.json").read_text())["sessions"]
+    assert [session["from_step"] for session in sessions] == [0, 0]
+
+
+def test_a_run_that_diverges_in_a_sweep_stops_no_other(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["-m", "optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e30,0.01"]
+    code, said = run(*sweep)
+    assert code == 3
+    _, _, summary = said.partition("rnnbench: error: ")
+    assert "1 of 2 runs diverged, among them" in summary
+    assert sorted(rnnbench.load_runs("results").status) == ["diverged", "finished"]
+    assert run(*sweep)[0] == 3, "it is not forgotten the second time"
+    capsys.readouterr()
+    assert cli.main(["show", "results"]) == 0
+    assert "1 run diverged, left out" in " ".join(capsys.readouterr().out.split())
+
+
+def test_only_diverged_runs_are_shown_as_such(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e30")[0] == 3
+    assert cli.main(["show", "results"]) == 0
+    printed = capsys.readouterr()
+    assert "1 run diverged, left out" in " ".join(printed.out.split())
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize("where", ["nowhere", "empty"])
+def test_there_is_nothing_to_show(run: Run, capsys: pytest.CaptureFixture[str], where: str) -> None:
+    Path("empty").mkdir()
+    expected = {
+        "nowhere": "nowhere: there is no such folder",
+        "empty": "empty: no records of rnnbench in it or below it",
+    }
+    assert cli.main(["show", where]) == 2
+    assert capsys.readouterr().err.startswith(f"rnnbench: error: {expected[where]}")
+
+
+def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
+    """In a process of its own, its output in files: no traceback, no control codes, and it goes on."""
+    endless = [*tiny, "train.steps=1000000", "train.eval_every=50", "train.checkpoint_seconds=0", "devices=1"]
+    command = [sys.executable, "-m", "rnnbench", *endless]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for parts in (2, 2):
+        before = len(list(tmp_path.glob("results/*/metrics/*.parquet")))
+        with open(tmp_path / "log", "w") as log:
+            # A suite that runs in the background ignores Ctrl-C, and what it starts would inherit that.
+            process = subprocess.Popen(
+                [*("env", "--default-signal=INT"), *command], cwd=tmp_path, env=environment, stdout=log, stderr=log
+            )
+            try:
+                deadline = time.monotonic() + 120
+                while len(list(tmp_path.glob("results/*/metrics/*.parquet"))) < before + parts:
+                    assert process.poll() is None, (tmp_path / "log").read_text()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=60) == 130
+            finally:
+                process.kill()
+                process.wait()
+        said = (tmp_path / "log").read_text()
+        assert said.endswith("rnnbench: stopped; the same command goes on from there\n")
+        assert "Traceback" not in said
+        assert "\x1b" not in said
+    [provenance] = tmp_path.glob("results/*/provenance.json")
+    first, second = json.loads(provenance.read_text())["sessions"]
+    assert second["from_step"] > first["from_step"] == 0

@@ -1,0 +1,360 @@
+"""The command line: what it runs, what it prints, how it fails; with a stand-in for training."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import rnnbench
+import rnnbench.training
+from rnnbench.commands import cli
+from rnnbench.config.schema import Config
+from rnnbench.errors import DivergedError, UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+class Training:
+    """Stands in for `rnnbench.training.runner`: keeps what it is asked to train, and fails where told to."""
+
+    def __init__(self) -> None:
+        self.populations: list[tuple[Config, ...]] = []
+        self.fail: Callable[[Config], None] = lambda config: None
+
+    @property
+    def configs(self) -> list[Config]:
+        """All runs, one after the other."""
+        return [config for population in self.populations for config in population]
+
+    @property
+    def places(self) -> list[str | None]:
+        """Which job of how many each population was."""
+        return [population[0].population.place for population in self.populations]
+
+    def train(self, *configs: Config) -> None:
+        self.populations.append(configs)
+        for config in configs:
+            self.fail(config)
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Training:
+    stand_in = Training()
+    monkeypatch.setattr(rnnbench.training, "runner", stand_in, raising=False)
+    monkeypatch.setitem(sys.modules, "rnnbench.training.runner", stand_in)
+    monkeypatch.chdir(tmp_path)
+    return stand_in
+
+
+def in_process_of_its_own(*argv: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *argv]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | env
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_one_run(training: Training, tmp_path: Path) -> None:
+    argv = ["model=gru", "task=adding", "task.length=50", "optimizer.learning_rate=3e-3", "seed=1"]
+    assert cli.main(argv) == 0
+    [config] = training.configs
+    assert (config.model.name, config.task["length"], config.seed) == ("gru", 50, 1)
+    assert config.optimizer["learning_rate"] == 3e-3
+    assert training.places == [None]
+    assert list(tmp_path.iterdir()) == [], "files beside the records"
+
+
+def test_a_sweep_trains_every_combination_in_order(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-m", "model=rnn,lstm,gru", "seed=0,1,2"]) == 0
+    expected = [(model, seed) for model in ("rnn", "lstm", "gru") for seed in range(3)]
+    assert [(config.model.name, config.seed) for config in training.configs] == expected
+    assert [len(population) for population in training.populations] == [3, 3, 3]
+    assert training.places == ["1/3", "2/3", "3/3"]
+    assert "a sweep of 9 runs; 9 to train in 3 jobs" in capsys.readouterr().err
+
+
+def test_a_study_is_one_command(training: Training, tmp_path: Path) -> None:
+    assert cli.main(["+experiment=quickstart", f"output={tmp_path}/here"]) == 0
+    runs = {(config.task["name"], config.model.name, config.seed) for config in training.configs}
+    assert len(runs) == len(training.configs) == 18
+    assert {config.output for config in training.configs} == {f"{tmp_path}/here"}
+
+
+def test_a_study_can_be_narrowed_and_changed(training: Training, tmp_path: Path) -> None:
+    argv = ["+experiment=quickstart", f"output={tmp_path}", "seed=0", "model=gru", "task=adding", "train.steps=7"]
+    assert cli.main(argv) == 0
+    [config] = training.configs
+    assert (config.seed, config.model.name, config.task["name"], config.train.steps) == (0, "gru", "adding", 7)
+
+
+def test_one_failing_job_does_not_stop_the_others(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(config: Config) -> None:
+        if config.seed == 1:
+            raise DivergedError(f"{config.model.name} diverged at step 7")
+
+    training.fail = fail
+    assert cli.main(["-m", "model=rnn,gru", "seed=0,1,2", "task.length=20", "population.max_size=1"]) == 3
+    assert len(training.configs) == 6
+    summary = capsys.readouterr().err.partition("rnnbench: error: ")[2].splitlines()
+    assert summary == [
+        "2 of 6 jobs failed:",
+        "  model=rnn seed=1 task.length=20: rnn diverged at step 7",
+        "  model=gru seed=1 task.length=20: gru diverged at step 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([UserError("bad"), UserError("bad")], 2),
+        ([UserError("bad"), DivergedError("nan")], 3),
+        ([DivergedError("nan"), KeyError("bug")], 1),
+    ],
+)
+def test_the_exit_code_of_a_sweep_is_that_of_its_worst_job(
+    training: Training, errors: list[Exception], code: int
+) -> None:
+    def fail(config: Config) -> None:
+        raise errors[config.seed]
+
+    training.fail = fail
+    assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UserError("seed: no"), 2, "rnnbench: error: seed: no\n"),
+        (DivergedError("diverged at step 7"), 3, "rnnbench: error: diverged at step 7\n"),
+        (PermissionError(13, "Permission denied", "/results"), 2, "rnnbench: error: /results: Permission denied\n"),
+        (KeyError("x"), 1, "rnnbench: error: KeyError: 'x'\n  This looks like a bug; HYDRA_FULL_ERROR=1 shows where"),
+    ],
+)
+def test_an_error_is_one_message(
+    training: Training, capsys: pytest.CaptureFixture[str], error: Exception, code: int, message: str
+) -> None:
+    def fail(config: Config) -> None:
+        raise error
+
+    training.fail = fail
+    assert cli.main([]) == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_the_traceback_is_there_for_the_asking(
+    training: Training, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(config: Config) -> None:
+        raise KeyError("x")
+
+    training.fail = fail
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    for argv in ([], ["-m", "seed=0,1"]):
+        assert cli.main(argv) == 1
+        printed = capsys.readouterr().err
+        assert "Traceback (most recent call last)" in printed
+        assert "in fail" in printed
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(config: Config) -> None:
+        raise KeyboardInterrupt
+
+    training.fail = fail
+    assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == 130
+    assert len(training.configs) == 1
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["optimizer.lr=2"], "optimizer.lr: unknown key; optimizer has learning_rate, b1, b2, eps"),
+        (["optimizer.lr=2"], "Did you mean learning_rate?"),
+        (["optimiser.learning_rate=2"], "optimiser: unknown key; a run has seed, output, "),
+        (["optimiser.learning_rate=2"], "Did you mean optimizer?"),
+        (["train.stepz=2"], "train.stepz: unknown key; train has steps, batch_size, "),
+        (["+train.stepz=2"], "train.stepz: unknown key; train has steps, batch_size, "),
+        (["modle=gru"], "modle: unknown key; "),
+        (["modle=gru"], "Did you mean model?"),
+        (["model=gruu"], "model: unknown option 'gruu'; expected one of gru, lstm, rnn. Did you mean gru?"),
+        (["-m", "model=gru,gruu"], "model: unknown option 'gruu'; expected one of gru, lstm, rnn. Did you mean gru?"),
+        (["model=gru,lstm"], "model=gru,lstm: several values for one run; add -m to train a run for each of them"),
+        (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of quickstart"),
+        (["seed=abc"], "seed: expected an integer, got 'abc'"),
+        (["model=gru", "seed"], "cannot read 'seed': expected key=value"),
+        (["seed=["], "cannot read 'seed=[': expected key=value"),
+        (["~sead"], "sead"),
+        (["optimizer=[1]"], "cannot compose the configuration"),
+        (["logger=null"], "logger: expected the name of an option, got null; logger=none switches it off"),
+        (["--nope"], "unrecognized arguments: --nope; `rnnbench --help` explains the command line"),
+        (["-m", "--cfg", "job"], "-m trains, so it cannot go with --cfg or --info"),
+        (["--config-dir", "nowhere"], "--config-dir: there is no folder nowhere"),
+        (["--config-name", "nothing"], "cannot find the configuration 'nothing' (--config-name)"),
+        (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere: the folder is not available"),
+        (
+            ["shwo", "results"],
+            "unknown command 'shwo'; the commands are show, status, compare, report, probe, and without one, key=value",
+        ),
+        (["shwo", "results"], "Did you mean show?"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    training: Training, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert cli.main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("rnnbench: error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert training.configs == []
+
+
+def test_a_file_that_is_no_yaml_is_named(
+    training: Training, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text("name: [mine\n")
+    assert cli.main(["--config-dir", "conf", "model=mine"]) == 2
+    assert "not valid YAML" in (message := capsys.readouterr().err)
+    assert "conf/model/mine.yaml" in message
+
+
+def test_an_output_folder_that_cannot_be_made(
+    training: Training, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["-m", "seed=0,1", "output=file/results"]) == 2
+    assert "rnnbench: error: cannot write file/results/sweep-" in capsys.readouterr().err
+    assert cli.main(["-m", "seed=0,1", "output=file"]) == 2
+    assert "rnnbench: error: file: expected a folder, got a file" in capsys.readouterr().err
+
+
+def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "rnnbench -m model=rnn,lstm,gru seed=0,1,2",
+        "model gru, lstm, rnn the recurrent cell",
+        "task adding, copy, digits, sentence_completion what it learns",
+        "optimizer adam, adamw, rmsprop, sgd",
+        "logger none, wandb",
+        "experiment quickstart",
+        "train: steps: 2000",
+    ):
+        assert line in printed
+
+
+def test_help_lists_a_users_own_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/mine.yaml").write_text("name: mine\n")
+    assert cli.main(["--help", "--config-dir", str(tmp_path)]) == 0
+    assert "gru, lstm, mine, rnn" in capsys.readouterr().out
+
+
+def test_cfg_shows_what_a_command_resolves_to(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--cfg", "job", "--resolve", "+experiment=quickstart", "task=adding", "model=gru", "optimizer=adamw"]
+    assert cli.main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "_target_: optax.adamw" in printed
+    assert "output: results/quickstart" in printed
+    assert "steps: ${" not in printed
+
+
+def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--cfg", "job", "seed=7", "model=gru"], ["seed=7", "--cfg", "job", "model=gru"]):
+        assert cli.main(argv) == 0
+        printed = capsys.readouterr().out
+        assert "seed: 7" in printed
+        assert "name: gru" in printed
+
+
+def test_info_names_the_sources_of_the_configuration() -> None:
+    done = in_process_of_its_own("-m", "rnnbench", "--info")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"file://{ROOT}/conf" in done.stdout
+
+
+def test_show_is_handed_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    show = SimpleNamespace(main=lambda arguments: seen.append(arguments) or 0)
+    monkeypatch.setattr(rnnbench, "show", show, raising=False)
+    monkeypatch.setitem(sys.modules, "rnnbench.commands.show", show)
+    assert cli.main(["show", "results", "--figures", "elsewhere"]) == 0
+    assert seen == [["results", "--figures", "elsewhere"]]
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    code = "import sys; from rnnbench.commands import cli; cli.main(['--help']); print(*sys.modules, file=sys.stderr)"
+    modules = in_process_of_its_own("-c", code).stderr.split()
+    assert "rnnbench.commands.cli" in modules
+    assert not {"jax", "flax", "optax", "orbax", "numpy", "pandas", "pyarrow", "matplotlib", "wandb"} & set(modules)
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def seconds(*argv: str) -> float:
+        """Time on a core, which is what passes where nothing else runs: beside this test, others do."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert in_process_of_its_own(*argv).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def in_time() -> bool:
+        """Importing Hydra takes 0.15 s: where it takes longer, the machine is slow, and the limit is as much longer."""
+        slowness = max(1.0, seconds("-c", "import hydra") / 0.15)
+        return seconds("-m", "rnnbench", "--help") < 0.5 * slowness
+
+    assert any(in_time() for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ["-m", "rnnbench"],
+        ["-c", "import sys; sys.path[0:1] = []; from rnnbench.commands import cli; sys.exit(cli.main())"],
+    ],
+    ids=["python -m", "console script"],
+)
+def test_a_target_in_the_current_folder_is_found(tmp_path: Path, entry: list[str]) -> None:
+    """The broken file is imported by either entry: its own error says so."""
+    (tmp_path / "mycell.py").write_text("import a_package_that_is_not_there\n")
+    done = in_process_of_its_own(*entry, "model.cell._target_=mycell.MyCell", cwd=tmp_path)
+    message = "mycell needs the package a_package_that_is_not_there, which is not installed"
+    assert (done.returncode, done.stderr) == (2, f"rnnbench: error: model.cell._target_: {message}\n")
+
+
+def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path: Path) -> None:
+    kept = tmp_path / "cache" / "rnnbench" / "programs"
+    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def files(*argv: str) -> set[str]:
+        done = in_process_of_its_own(
+            "-m", "rnnbench", *tiny, "overwrite=true", f"output={tmp_path / 'out'}", *argv, **env
+        )
+        assert done.returncode == 0, done.stderr
+        # Training, evaluation and gradient flow: what is small is kept only if it happened to compile slowly.
+        return {path.name for path in kept.glob("jit_on_device-*-cache")}
+
+    assert not files("compilation_cache=false")
+    first = files()
+    assert len(first) == 3
+    assert files() == first, "nothing was compiled anew"
+
+
+def test_a_cache_folder_that_cannot_be_made_is_no_error(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = in_process_of_its_own("-m", "rnnbench", *tiny, f"output={tmp_path / 'out'}", **env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m rnnbench --help | head -1"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=True)
+    assert done.stderr == b""

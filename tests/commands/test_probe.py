@@ -1,0 +1,189 @@
+"""`rnnbench probe`: a linear network whose spectra are known, a population, and what cannot be probed."""
+
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import yaml
+
+import rnnbench
+from rnnbench.commands import cli
+from rnnbench.records.writer import Records
+
+
+def main(arguments: list[str]) -> int:
+    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+        return cli.main(arguments)
+
+
+STUDIES = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Path:
+    """Two untrained linear networks with U = Q, orthogonal."""
+    output = tmp_path_factory.mktemp("linear")
+    cell = ["model=rnn", "model.cell.activation=identity", "optimizer.learning_rate=0"]
+    assert main([*tiny, *cell, "task.length=9", "-m", "seed=0,1", f"output={output}"]) == 0
+    assert main(["probe", str(output), "--size", "40", "--lags", "1,4,9"]) == 0
+    return output
+
+
+def test_spectra_of_a_linear_network(linear: Path) -> None:
+    spectra = rnnbench.load_spectra(linear)
+    assert spectra.groupby("run_id").size().nunique() == 1
+    singular = spectra[spectra["kind"] == "singular_value"]
+    assert set(singular["lag"]) == {1, 4, 9}
+    assert set(singular["state"]) == {"h"}
+    np.testing.assert_allclose(singular["value"], 1, rtol=1e-4)
+    np.testing.assert_allclose(spectra["value"][spectra["kind"] == "lyapunov_exponent"], 0, atol=1e-4)
+    radii = spectra[spectra["kind"] == "spectral_radius"]
+    assert set(radii["state"]) == {"hidden"}
+    np.testing.assert_allclose(radii["value"], 1, rtol=1e-4)
+
+
+def test_gates_and_memory_have_every_unit_and_step(linear: Path) -> None:
+    hidden = int(rnnbench.load_runs(linear)["model.hidden_size"].iloc[0])
+    gates, memory = rnnbench.load_gates(linear), rnnbench.load_memory(linear)
+    assert len(gates) == 2 * 9 * hidden
+    assert gates["time_constant"].isna().all(), "the identity is not between 0 and 1"
+    assert (gates["low"] + gates["high"] <= 1 + 1e-6).all()
+    assert set(memory["state"]) == {"h"}, "the only state"
+    assert memory.groupby("run_id")["time"].apply(list).tolist() == [list(range(9))] * 2
+    assert memory["r2"][memory["time"] == 0].min() > 0.9
+    assert rnnbench.load_gate_traces(linear).empty, "the adding problem has no words"
+
+
+def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str], capsys) -> None:
+    train = ["model=lstm", "task=sentence_completion", "task.max_distance=16", "train.steps=2", f"output={tmp_path}"]
+    tiny = [override for override in tiny if not override.startswith("task.length")]
+    assert main([*tiny, *train]) == 0
+    traces = rnnbench.load_gate_traces(tmp_path)
+    assert set(traces["gate"]) == {"input", "forget", "candidate", "output"}
+    first = traces[(traces["sentence"] == 0) & (traces["gate"] == "forget") & (traces["unit"] == 0)]
+    assert " ".join(first["word"]).startswith("today , due to my current job situation")
+    runs = [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))]
+    capsys.readouterr()
+    assert main(["probe", str(tmp_path), "--size", "16"]) == 0
+    assert "LSTM" in capsys.readouterr().out
+    assert [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))] == runs
+    again = rnnbench.load_gate_traces(tmp_path)
+    np.testing.assert_allclose(again["value"], traces["value"], atol=1e-6)
+    gates = rnnbench.load_gates(tmp_path).set_index("gate")
+    np.testing.assert_allclose(
+        gates.loc["forget", "time_constant"], 1 / (1 - gates.loc["forget", "mean"].to_numpy()), rtol=1e-5
+    )
+    assert gates.loc["candidate", "time_constant"].isna().all()
+    spectra = rnnbench.load_spectra(tmp_path)
+    assert set(spectra["state"][spectra["kind"] == "singular_value"]) == {"h", "h,c"}
+    memory = rnnbench.load_memory(tmp_path)
+    assert set(memory["state"]) == {"h", "h,c"}
+    assert main([*tiny, *train]) == 0, "a probed run is still complete"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: there is no such folder"),
+        ([str(STUDIES / "quickstart" / "results")], "no run with a checkpoint in it or below it"),
+    ],
+)
+def test_what_cannot_be_probed_is_said(arguments: list[str], message: str, capsys) -> None:
+    assert main(["probe", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny: list[str]) -> None:
+    train = [*tiny, "model=rnn", f"output={tmp_path}"]
+    assert main(train) == 0
+    [folder] = [path.parent for path in tmp_path.rglob("provenance.json")]
+    assert main(["probe", str(folder)]) == 0
+    with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())) as records:
+        records.rewind(4)
+    assert rnnbench.load_spectra(folder).empty
+    assert rnnbench.load_metrics(folder)["step"].max() == 4
+
+
+def test_runs_are_named_by_what_differs_and_diverged_ones_left_out(tmp_path: Path, tiny: list[str], capsys) -> None:
+    rates = ["optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e-3,1e-2,1e30"]
+    assert main([*tiny, "model=rnn", "-m", *rates, f"output={tmp_path}"]) == 3
+    capsys.readouterr()
+    assert main(["probe", str(tmp_path), "--size", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 3 runs diverged and are not probed" in printed
+    assert "Adding: RNN, learning rate 0.001" in printed
+    assert "Adding: RNN, learning rate 0.01" in printed
+    assert rnnbench.load_memory(tmp_path)["run_id"].nunique() == 2
+
+
+@pytest.mark.parametrize("text", ["hello", "a: [", ""])
+def test_a_broken_configuration_is_named(linear: Path, tmp_path: Path, text: str, capsys) -> None:
+    [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
+    (folder / "config.yaml").write_text(text)
+    assert main(["probe", str(folder)]) == 2
+    assert f"{folder}/config.yaml: expected the configuration that rnnbench wrote" in capsys.readouterr().err
+
+
+def test_without_a_whole_checkpoint_there_is_nothing_to_probe(linear: Path, tmp_path: Path, capsys) -> None:
+    [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
+    assert main(["probe", str(folder)]) == 2
+    assert "expected a checkpoint, found none that is whole" in capsys.readouterr().err
+
+
+def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_path: Path, capsys) -> None:
+    copy = shutil.copytree(linear, tmp_path / "copy")
+    before = rnnbench.load_spectra(copy)
+    assert main(["probe", str(copy), "--lags", "10"]) == 2
+    assert "--lags: expected 1 to the 9 steps up to the answer, got 10" in capsys.readouterr().err
+    assert rnnbench.load_spectra(copy).equals(before)
+    with pytest.raises(SystemExit):
+        main(["probe", str(copy), "--lags", "1,x"])
+    assert "expected a whole number, 1 or more, got 'x'" in capsys.readouterr().err
+
+
+def test_a_run_in_training_is_left_alone(linear: Path, tmp_path: Path, capsys) -> None:
+    [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
+    with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())):
+        assert main(["probe", str(folder)]) == 2
+    assert "is being trained by process" in capsys.readouterr().err
+
+
+ODD = """
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Odd(nnx.RNNCellBase):
+    def __init__(self, in_features, hidden_features, *, rngs):
+        self.in_features, self.hidden_features = in_features, hidden_features
+        self.dense = nnx.Linear(in_features + hidden_features, hidden_features, rngs=rngs)
+
+    def __call__(self, carry, inputs):
+        new = jnp.tanh(self.dense(jnp.concatenate([inputs, carry], -1)))
+        return new, 2 * new
+
+    def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+        return jnp.zeros((*input_shape[:-1], self.hidden_features))
+"""
+
+
+def test_a_foreign_cell_has_spectra_and_memory(
+    tmp_path: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Its output is none of its states, and nothing is known of its gates."""
+    (tmp_path / "odd_cell.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/odd.yaml").write_text("name: odd\ncell:\n  _target_: odd_cell.Odd\n")
+    output = tmp_path / "out"
+    assert main([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
+    assert main(["probe", str(output)]) == 0
+    assert "Adding: odd" in capsys.readouterr().out
+    assert rnnbench.load_gates(output).empty
+    assert set(rnnbench.load_spectra(output)["kind"]) == {"singular_value", "lyapunov_exponent"}
+    assert set(rnnbench.load_memory(output)["state"]) == {"s0"}

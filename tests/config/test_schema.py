@@ -1,0 +1,144 @@
+"""The configuration: what it accepts, how mistakes in it are reported, and what identifies a run."""
+
+from pathlib import Path
+
+import hydra
+import optax
+import pytest
+from flax import nnx
+
+from rnnbench.config import identity, parse, schema
+from rnnbench.config import objects as targets
+from rnnbench.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf"
+
+ADAM = {"_target_": "optax.adam", "learning_rate": 1e-3}
+
+
+def compose(*overrides: str) -> schema.Config:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return parse.parse(hydra.compose("config", overrides=list(overrides)))
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", options("model"))
+def test_every_model_is_valid(model: str) -> None:
+    parsed = compose(f"model={model}")
+    assert parsed.model.name == model
+    cell = targets.partial(parsed.model.cell, "model.cell", given=schema.CELL_ARGUMENTS)
+    assert isinstance(cell(2, 3, rngs=nnx.Rngs(0)), nnx.Module)
+
+
+@pytest.mark.parametrize("task", options("task"))
+def test_every_task_is_valid(task: str) -> None:
+    parsed = compose(f"task={task}")
+    assert parsed.task["name"] == task
+    assert targets.instantiate(parsed.task, "task").length > 0
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_every_optimizer_is_optax_own(optimizer: str) -> None:
+    build = targets.partial(compose(f"optimizer={optimizer}").optimizer, "optimizer")
+    assert build.func is getattr(optax, optimizer)
+    assert isinstance(build(), optax.GradientTransformation)
+
+
+def test_logger_is_off_unless_chosen() -> None:
+    assert compose().logger is None
+    chosen = compose("logger=wandb").logger
+    assert chosen is not None
+    assert chosen["_target_"] == "rnnbench.loggers.wandb.WandbLogger"
+
+
+def test_the_schema_and_the_file_agree_on_the_defaults() -> None:
+    parsed = compose()
+    assert parsed.train == schema.TrainConfig()
+    assert parsed.probe == schema.ProbeConfig()
+    sizes = schema.ModelConfig(name=parsed.model.name, cell=parsed.model.cell)
+    assert parsed.model == sizes
+    assert (parsed.seed, parsed.output, parsed.overwrite, parsed.devices) == (0, "results", False, None)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=abc", "seed: expected an integer, got 'abc'"),
+        ("seed=1.5", "seed: expected an integer, got 1.5"),
+        ("seed=true", "seed: expected an integer, got true"),
+        ("seed=null", "seed: expected an integer, got null"),
+        ("seed=-1", "seed: expected 0 or more, got -1"),
+        ("seed=4294967296", "seed: expected less than 2**32, got 4294967296"),
+        ("train.steps=0", "train.steps: expected 1 or more, got 0"),
+        ("train.clip_norm=x", "train.clip_norm: expected a number or null, got 'x'"),
+        ("train.clip_norm=0", "train.clip_norm: expected a number above 0, or null, got 0.0"),
+        ("devices=0", "devices: expected 1 or more, got 0"),
+        ("overwrite=maybe", "overwrite: expected true or false, got 'maybe'"),
+        ("train=null", "train: expected the keys steps, batch_size, "),
+        ("model.cell=3", "model.cell: expected keys and values, among them _target_, got 3"),
+        ("+train.stepz=3", "train.stepz: unknown key; train has steps, batch_size, "),
+        ("+train.stepz=3", "Did you mean steps?"),
+        ("+optimizer.lr=3", "optimizer.lr: unknown key; optax.adam takes learning_rate, b1, "),
+        ("+optimizer.lr=3", "Did you mean learning_rate?"),
+        ("optimizer.learning_rate=abc", "optimizer.learning_rate: expected a number, got 'abc'"),
+        ("~optimizer.learning_rate", "optimizer.learning_rate: missing; optax.adam needs it"),
+        ("task.length=long", "task.length: expected an integer, got 'long'"),
+        ("task.length=null", "task.length: expected an integer, got null"),
+        ("task.length=???", "task.length: a value is missing"),
+        ("task.form=1997", "got 1997, a number; the text is written with quotes inside: 'task.form=\"1997\"'"),
+        ("output=", "output: expected a folder for the results, got ''"),
+        ("~task.name", "task.name: expected a name for records and figures, got null"),
+        (
+            "model.cell._target_=nowhere.Cell",
+            "model.cell._target_: cannot import nowhere.Cell: there is no module nowhere",
+        ),
+        (
+            "model.cell._target_=flax.nnx.LTSMCell",
+            "model.cell._target_: flax.nnx has no LTSMCell. Did you mean LSTMCell",
+        ),
+        (
+            "model.cell._target_=optax.adam",
+            "model.cell._target_: optax.adam cannot serve here: it is called with in_features",
+        ),
+        ("+model.cell.in_features=3", "model.cell.in_features: set by rnnbench itself"),
+        ("optimizer.learning_rate=${nope}", "optimizer.learning_rate: ${nope} refers to nope, which does not exist"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(override: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        compose(override)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_that_a_length_cannot_be() -> None:
+    parsed = compose("task=adding", "task.length=1")
+    with pytest.raises(UserError, match=r"task\.length: expected at least 2 .*, got 1"):
+        targets.instantiate(parsed.task, "task")
+
+
+def test_the_identity_is_what_determines_the_numbers() -> None:
+    reference = identity.run_id(compose())
+    same = ["output=elsewhere", "overwrite=true", "devices=2", "logger=wandb", "train.checkpoint_seconds=1"]
+    other = ["seed=1", "train.steps=1", "model.hidden_size=3", "optimizer.b1=0.5", "model.cell.forget_bias=0"]
+    other += ["task.length=7", "probe.size=3"]
+    assert {identity.run_id(compose(override)) for override in same} == {reference}
+    assert len({identity.run_id(compose(override)) for override in other} | {reference}) == len(other) + 1
+
+
+def test_the_run_id_stays_the_same_between_versions() -> None:
+    """Folders of results are found again by this hash: change it only with the records' version."""
+    parsed = schema.Config(
+        model=schema.ModelConfig(name="m", cell={"_target_": "a.Cell", "bias": 1.0}),
+        task={"name": "t", "_target_": "a.Task"},
+        optimizer=ADAM,
+    )
+    assert identity.run_id(parsed) == "d06ff3a114d2"
+
+
+def test_flatten_names_every_leaf_by_its_path() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}
+    assert identity.flatten(nested) == {"a.b.c": 1, "a.d": "[1, 2]", "e": None}

@@ -1,0 +1,152 @@
+"""wandb offline, for real, read back by its own tool; no network, no account."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnbench.errors import UserError
+from rnnbench.loggers import wandb as loggers
+from rnnbench.loggers.wandb import WandbLogger, has_account
+
+
+@pytest.fixture(autouse=True)
+def no_account(tmp_path, monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+def segment(steps):
+    """What the records get of one run: metrics in the order train, then test."""
+    last = steps[-1]
+    flow = {"run_id": "r1", "step": last, "layer": [0, 0, 0, 1], "state": ["h", "h", "c", "h"], "time": [0, 1, 0, 0]}
+    return {
+        "metrics": {
+            "run_id": "r1",
+            "step": [*steps, last],
+            "split": ["train"] * len(steps) + ["test"],
+            "metric": ["loss"] * len(steps) + ["accuracy"],
+            "value": [1 / (step + 1) for step in steps] + [0.5],
+        },
+        "scores": {"run_id": "r1", "step": last, "metric": "accuracy", "by": ["distance", "attractors"],
+                   "low": [33, 2], "high": [64, 2], "value": [0.75, 0.25], "count": 8},
+        "gradient_flow": {**flow, "norm": [0.001, 0.1, 0.2, 0.3]},
+    }  # fmt: skip
+
+
+def read_back(folder):
+    """Records of the newest offline run below a folder, as wandb itself reads them."""
+    (log,) = sorted(folder.glob("wandb/offline-run-*/*.wandb"))[-1:]
+    wandb = Path(sys.executable).with_name("wandb")
+    output = subprocess.run([wandb, "leet", "inspect", "--json", log], check=True, capture_output=True, text=True)
+    return [json.loads(line) for line in output.stdout.splitlines()]
+
+
+def only(records, kind):
+    (found,) = [record[kind] for record in records if record["type"] == kind]
+    return found
+
+
+def history(records):
+    """What was logged, row by row, without the clock's part."""
+    items = [record["history"]["item"] for record in records if record["type"] == "history"]
+    return [{name: value for name, value in item.items() if name not in ("_runtime", "_timestamp")} for item in items]
+
+
+def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
+    logger = WandbLogger(project="study", tags=["a"])
+    logger.start("r1", "adding-gru-seed0", {"model": {"name": "gru"}}, tmp_path, 0)
+    logger.write(0, segment([0]))
+    logger.write(20, segment([10, 20]))
+    logger.finish("finished")
+    found = read_back(tmp_path)
+    run = only(found, "run")
+    assert (run["run_id"], run["display_name"], run["project"], run["tags"]) == (
+        "r1",
+        "adding-gru-seed0",
+        "study",
+        ["a"],
+    )
+    assert run["config"]["update"]["model"] == {"name": "gru"}
+    first, second, third = history(found)
+    assert second == {"_step": 10, "train/loss": pytest.approx(1 / 11)}
+    assert third == {
+        "_step": 20,
+        "train/loss": pytest.approx(1 / 21),
+        "test/accuracy": 0.5,
+        "scores/accuracy/distance=33-64": 0.75,
+        "scores/accuracy/attractors=2": 0.25,
+        "gradient_flow/layer0/h._type": "histogram",
+        "gradient_flow/layer0/h.bins": [0, 1, 2],
+        "gradient_flow/layer0/h.values": [0.001, 0.1],
+        "gradient_flow/layer0/c._type": "histogram",
+        "gradient_flow/layer0/c.bins": [0, 1],
+        "gradient_flow/layer0/c.values": [0.2],
+        "gradient_flow/layer1/h._type": "histogram",
+        "gradient_flow/layer1/h.bins": [0, 1],
+        "gradient_flow/layer1/h.values": [0.3],
+    }
+    assert first == {**third, "_step": 0, "train/loss": 1}
+    assert only(found, "exit")["exit_code"] == 0
+    assert {"status": "finished"} in [
+        record["summary"].get("update") for record in found if record["type"] == "summary"
+    ]
+
+
+def test_a_resumed_run_is_the_same_run_from_the_restored_step_on(tmp_path):
+    logger = WandbLogger()
+    logger.start("r1", "name", {}, tmp_path, 20)
+    logger.write(30, {"metrics": segment([30])["metrics"]})
+    logger.finish("diverged")
+    found = read_back(tmp_path)
+    assert only(found, "run")["run_id"] == "r1"
+    assert [item["_step"] for item in history(found)] == [30]
+    assert only(found, "exit")["exit_code"] == 1
+
+
+def test_a_histogram_of_many_time_steps_is_averaged_down_to_what_wandb_takes():
+    rows = [{"layer": 0, "state": "h", "norm": float(time // 2)} for time in range(1024)]
+    histogram = loggers._gradient_flow(rows)["gradient_flow/layer0/h"]
+    assert histogram.histogram == list(range(512))
+    assert histogram.bins[-1] == 1024
+
+
+def test_it_is_offline_without_an_account_and_online_with_one(tmp_path, monkeypatch):
+    import wandb
+
+    modes = []
+    monkeypatch.setattr(wandb, "init", lambda **options: modes.append((options["mode"], options["resume"])))
+
+    def start(mode=None, step=0):
+        WandbLogger(mode=mode).start("r1", "name", {}, tmp_path, step)
+
+    assert not has_account()
+    start()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret")
+    start(step=10)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    start()
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    start()
+    start("disabled")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    start()
+    start("online")
+    assert [mode for mode, _ in modes] == ["offline", "online", "offline", "online", "disabled", "offline", "online"]
+    assert [resume for _, resume in modes[:2]] == [None, "allow"]
+
+
+def test_bad_input_is_answered(tmp_path, monkeypatch):
+    import wandb
+
+    def fail(**options):
+        raise wandb.errors.CommError("no route to host")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    with pytest.raises(UserError, match=r"logger: wandb cannot start \(no route to host\); logger\.mode=offline"):
+        WandbLogger(mode="online").start("r1", "name", {}, tmp_path, 0)
+    with pytest.raises(Exception, match="'on'"):
+        WandbLogger(mode="on")

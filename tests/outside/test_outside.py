@@ -1,0 +1,120 @@
+"""An outside package, `tests/outside`: one Python file and one YAML each add a cell and a task."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+import rnnbench
+from rnnbench.cells import plain_unroll, unroll
+from rnnbench.commands import cli
+from rnnbench.tasks import Task
+from rnnbench.testing import check_cell, check_task
+
+ROOT = Path(__file__).parents[2]
+OUTSIDE = ROOT / "tests/outside"
+ENTRIES = {
+    "console script": [str(Path(sys.executable).with_name("rnnbench"))],
+    "python -m": [sys.executable, "-m", "rnnbench"],
+}
+TRAIN = [
+    *("--config-dir", "conf", "model=mgu", "task=temporal_order", "task.length=6", "model.hidden_size=8"),
+    *("optimizer.learning_rate=0.02", "train.steps=200", "train.eval_every=100", "train.batch_size=32"),
+    *("train.test_size=256", "probe.size=4", "devices=1"),
+]
+
+
+@pytest.fixture
+def cell_class(monkeypatch: pytest.MonkeyPatch) -> type[nnx.RNNCellBase]:
+    monkeypatch.syspath_prepend(OUTSIDE)
+    from minimal_gated_unit import MinimalGatedUnit
+
+    return MinimalGatedUnit
+
+
+@pytest.fixture
+def task_class(monkeypatch: pytest.MonkeyPatch) -> type[Task]:
+    monkeypatch.syspath_prepend(OUTSIDE)
+    from temporal_order import TemporalOrder
+
+    return TemporalOrder
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_the_real_command_trains_its_cell_on_its_task(tmp_path: Path, entry: list[str]) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [*entry, *TRAIN, f"output={tmp_path}"]
+    done = subprocess.run(
+        command, cwd=OUTSIDE, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    [run] = rnnbench.load_runs(tmp_path).to_dict("records")
+    assert (run["task.name"], run["model.name"]) == ("temporal_order", "mgu")
+    assert run["model.cell._target_"] == "minimal_gated_unit.MinimalGatedUnit"
+    assert (run["status"], run["step"], run["chance.accuracy"]) == ("finished", 200, 0.25)
+    assert run["final.accuracy"] > 0.5, "it learns"
+    assert set(rnnbench.load_scores(tmp_path).by) == {"distance"}
+    flow = rnnbench.load_gradient_flow(tmp_path)
+    assert set(flow.state) == {"h"}
+    assert (flow.norm > 0).all()
+    measured = set(rnnbench.load_metrics(tmp_path).metric)
+    assert {"accuracy", "grad_norm.layers.0.kernel", "grad_norm.layers.0.recurrent_kernel"} <= measured
+
+
+def test_help_lists_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(OUTSIDE)
+    assert cli.main(["--config-dir", "conf", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "gru, lstm, mgu, rnn" in printed
+    assert "temporal_order" in printed
+
+
+def test_the_cell_takes_at_most_25_lines_and_a_few_of_yaml() -> None:
+    assert len((OUTSIDE / "minimal_gated_unit.py").read_text().splitlines()) <= 25
+    assert len((OUTSIDE / "conf/model/mgu.yaml").read_text().splitlines()) <= 5
+
+
+def test_the_cell_keeps_its_contract(cell_class: type[nnx.RNNCellBase]) -> None:
+    check_cell(cell_class)
+
+
+def test_the_task_keeps_its_contract(task_class: type[Task]) -> None:
+    check_task(task_class(length=6))
+
+
+def test_the_cell_is_the_equation_of_the_paper(cell_class: type[nnx.RNNCellBase]) -> None:
+    cell = cell_class(2, 3, rngs=nnx.Rngs(0))
+    h, x = jax.random.normal(jax.random.key(1), (3,)), jax.random.normal(jax.random.key(2), (2,))
+    (w_f, w_n), (u_f, u_n) = np.split(cell.kernel[...], 2, axis=1), np.split(cell.recurrent_kernel[...], 2, axis=1)
+    f = 1 / (1 + np.exp(-(x @ w_f + h @ u_f)))
+    n = np.tanh(x @ w_n + (f * h) @ u_n)
+    _, output = cell((h,), x)
+    np.testing.assert_allclose(output, (1 - f) * h + f * n, rtol=1e-5)
+
+
+def test_the_cell_takes_the_fast_path(cell_class: type[nnx.RNNCellBase]) -> None:
+    cell = cell_class(2, 3, rngs=nnx.Rngs(0))
+    inputs = jax.random.normal(jax.random.key(1), (5, 4, 2))  # time, batch, features
+    carry = cell.initialize_carry((4, 2))
+
+    def primitives(run: Callable[..., Any]) -> set[str]:
+        return {str(equation.primitive) for equation in jax.make_jaxpr(lambda x: run(cell, x, carry))(inputs).eqns}
+
+    assert "custom_vjp_call" in primitives(unroll), "its gradient is left to automatic differentiation"
+    assert "custom_vjp_call" not in primitives(plain_unroll)
+    np.testing.assert_allclose(unroll(cell, inputs, carry)[1], plain_unroll(cell, inputs, carry)[1], rtol=1e-5)
+
+
+def test_a_length_that_the_task_cannot_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(OUTSIDE)
+    assert cli.main([*TRAIN, "task.length=1", "devices=null", f"output={tmp_path}"]) == 2
+    assert capsys.readouterr().err == "rnnbench: error: task.length: expected at least 2, got 1\n"

@@ -1,0 +1,133 @@
+"""Populations: members against their solo runs, any number of devices, no second compilation."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnbench.config.schema import Config
+from rnnbench.probes import gradient_flow
+from rnnbench.training.program import Program, program
+
+Compose = Callable[..., Config]
+
+
+def train(configs: list[Config], devices: int, segments: int = 2) -> tuple[Program, dict[str, np.ndarray]]:
+    shared = program(configs, jax.local_devices()[:devices])
+    states = shared.place([shared.init(config) for config in configs])
+    rows = []
+    for _ in range(segments):
+        states, scalars = shared.segment(states)
+        rows.append(jax.device_get(scalars))
+    tests = {f"test.{name}": values for name, values in shared.evaluate(states.params).items()}
+    return shared, {name: np.concatenate([row[name] for row in rows], axis=1) for name in rows[0]} | tests
+
+
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
+def test_results_do_not_hang_on_the_number_of_devices(compose: Compose, model: str) -> None:
+    config = compose(f"model={model}")
+    assert jax.local_device_count() >= 4, "set by conftest.py"
+    one = train([config], 1)[1]
+    for devices in (2, 4):
+        shared, several = train([config], devices)
+        assert shared.batch_axis is not None, "one run spreads its batch"
+        for name, values in one.items():
+            np.testing.assert_allclose(several[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compose) -> None:
+    config = compose("model=lstm", "probe.size=16")
+    shared = program([config])
+    state = shared.init(config)
+    flow = shared.gradient_flow(shared.place([state]).params)
+    batch = jax.tree.map(jnp.asarray, shared.tasks[0][2])
+    every = gradient_flow(shared.model(state.params), shared.task, batch)
+    assert set(flow) == set(every) == {(0, "h"), (0, "c")}
+    for name, norms in every.items():
+        expected = [norms.mean(-1), *(np.quantile(norms, level, axis=-1) for level in (0.1, 0.5, 0.9))]
+        np.testing.assert_allclose(flow[name][0], expected, rtol=1e-4)
+
+
+def test_the_data_are_bitwise_the_same_on_any_number_of_devices(compose: Compose) -> None:
+    """With a learning rate of 0 a run's metrics are its data's: sums over the batch differ by rounding alone."""
+    config = compose("optimizer.learning_rate=0")
+    one, four = (train([config], devices)[1]["loss"] for devices in (1, 4))
+    np.testing.assert_allclose(four, one, rtol=1e-6)
+    assert len(np.unique(one)) == one.size, "every step draws data of its own"
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_members_are_their_solo_runs(compose: Compose, members: int) -> None:
+    configs = [dataclasses.replace(compose(), seed=seed) for seed in range(members)]
+    shared, together = train(configs, 2)
+    assert (shared.batch_axis is None) == (members == 2), "two members on two devices, three on their batches"
+    for i, config in enumerate(configs):
+        alone = train([config], 1)[1]
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][i], values[0], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert not np.allclose(together["loss"][0], together["loss"][1])
+
+
+def test_a_member_that_diverges_leaves_the_others_alone(compose: Compose) -> None:
+    configs = [dataclasses.replace(compose(), seed=seed) for seed in range(2)]
+    shared = program(configs, jax.local_devices()[:1])
+    states = [shared.init(config) for config in configs]
+    broken = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), states[0].params)
+    after, _ = shared.segment(shared.place([states[0]._replace(params=broken), states[1]]))
+    alone, _ = shared.segment(shared.place(states))
+    assert after.diverged_at.tolist() == [1, -1]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[1], b[1]), after.params, alone.params)
+
+
+def test_matmuls_multiply_in_the_type_that_is_asked_for(compose: Compose) -> None:
+    """On a CPU it is float32 all the same: what can be checked here is what the compiler is told."""
+    config = compose("train.matmul_precision=bfloat16", "model=gru")
+    shared = program([config], jax.local_devices()[:1])
+    one = shared.init(config)
+    text = jax.jit(shared._segment).lower(one).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line and "xf32" in line]
+    assert products
+    assert all("lhs_precision_type = bf16" in line and "accumulation_type = f32" in line for line in products)
+    plain = program([compose("model=gru")], jax.local_devices()[:1])
+    assert "bf16" not in jax.jit(plain._segment).lower(one).as_text()
+
+
+def test_segments_compile_once(compose: Compose) -> None:
+    config = compose("model=gru")
+    shared = program([config], jax.local_devices()[:2])
+    states = shared.place([shared.init(config)])
+    compilations: list[str] = []
+
+    def listen(event: str, duration: float, **about: object) -> None:
+        if "backend_compile" in event:
+            compilations.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        counts = []
+        for _ in range(3):
+            states, scalars = shared.segment(states)
+            jax.device_get(scalars)
+            shared.evaluate(states.params)
+            shared.gradient_flow(states.params)
+            counts.append(len(compilations))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert counts[0] > 0, "the listener hears no compilation: the check below would be empty"
+    assert counts[1:] == counts[:1] * 2
+
+
+def test_runs_that_differ_in_their_seed_share_a_program(compose: Compose) -> None:
+    first = program([compose("seed=0")])
+    assert program([compose("seed=1")]) is first
+    assert program([compose("seed=1", "model.hidden_size=3")]) is not first
+
+
+def test_foreign_cells_train(compose: Compose) -> None:
+    config = compose()
+    config.model.cell = {"_target_": "flax.nnx.GRUCell"}
+    _, rows = train([config], 2)
+    assert np.isfinite(rows["loss"]).all()
