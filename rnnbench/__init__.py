@@ -9,27 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnnbench.analysis.tables import (
-        load_gate_traces,
-        load_gates,
-        load_gradient_flow,
-        load_memory,
         load_metrics,
         load_runs,
         load_scores,
         load_showcase,
-        load_spectra,
+        load_table,
+        table_names,
     )
 
 __all__ = [
-    "load_gate_traces",
-    "load_gates",
-    "load_gradient_flow",
-    "load_memory",
     "load_metrics",
     "load_runs",
     "load_scores",
     "load_showcase",
-    "load_spectra",
+    "load_table",
+    "table_names",
 ]
 
 

@@ -119,14 +119,21 @@ def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
         return cell.states
     names: list[str] = []
 
-    def one_step(x: Any) -> None:
-        carry = cell.initialize_carry(x.shape, nnx.Rngs(0))
-        new, output = cell(carry, x)
+    graphdef, variables = nnx.split(cell)
+
+    def one_step(variables: Any, x: Any) -> None:
+        whole = nnx.merge(graphdef, variables)
+        new, output = whole(whole.initialize_carry(x.shape, nnx.Rngs(0)), x)
         leaves = jax.tree.leaves(new)
         like_lstm = len(leaves) == 2 and any(leaf is output for leaf in leaves)
         names.extend("h" if leaf is output else "c" if like_lstm else f"s{i}" for i, leaf in enumerate(leaves))
 
-    jax.eval_shape(
-        one_step, jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), getattr(cell, "param_dtype", jnp.float32))
-    )
+    x = jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), getattr(cell, "param_dtype", jnp.float32))
+    jax.eval_shape(one_step, variables, x)
     return tuple(names)
+
+
+def first_state(cell: nnx.RNNCellBase) -> str:
+    """Returns the name of the state that stands for a cell: its hidden state h or, where it has none, its first."""
+    names = state_names(cell)
+    return "h" if "h" in names else names[0]

@@ -16,19 +16,10 @@ import pyarrow.compute as pc
 from rnnbench.errors import UserError
 from rnnbench.records.folders import job_folders
 from rnnbench.records.reader import read_table, runs_table
-from rnnbench.records.schemas import RUNS_SCHEMA
+from rnnbench.records.reader import table_names as job_tables
+from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, table_schema
 
-__all__ = [
-    "load_gate_traces",
-    "load_gates",
-    "load_gradient_flow",
-    "load_memory",
-    "load_metrics",
-    "load_runs",
-    "load_scores",
-    "load_showcase",
-    "load_spectra",
-]
+__all__ = ["load_metrics", "load_runs", "load_scores", "load_showcase", "load_table", "table_names"]
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -56,54 +47,18 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
 
 def load_metrics(path: str | Path) -> pd.DataFrame:
-    """What was logged: run_id, step, split ("train" or "test"), metric, value."""
-    return _load(path, "metrics")
+    """Returns what was logged: run_id, step, split ("train", "test" or "probe"), metric, value."""
+    return load_table(path, "metrics")
 
 
 def load_scores(path: str | Path) -> pd.DataFrame:
-    """Test scores broken down: run_id, step, metric, by ("distance", ...), low, high (inclusive), value, count."""
-    return _load(path, "scores")
-
-
-def load_gradient_flow(path: str | Path) -> pd.DataFrame:
-    """Norms of dL/dh_t (state "h") and dL/dc_t ("c"): run_id, step, layer, state, time, norm (mean), q10, q50, q90.
-
-    The deciles are missing in records of versions that did not keep them.
-    """
-    return _load(path, "gradient_flow")
-
-
-def load_gate_traces(path: str | Path) -> pd.DataFrame:
-    """Gates word by word: run_id, step, sentence, time, word, layer, gate, unit, value."""
-    return _load(path, "gate_traces")
-
-
-def load_gates(path: str | Path) -> pd.DataFrame:
-    """Gates over the probe batch: run_id, step, layer, gate, unit, time, mean, low, high, time_constant.
-
-    As `rnnbench probe` measured them: `low` and `high` are the shares of values below 0.1 and above 0.9 (of their
-    sizes, where a gate has a sign), `time_constant` is 1 / (1 - mean) in steps, missing for gates that are not between
-    0 and 1.
-    """
-    return _load(path, "gates")
-
-
-def load_spectra(path: str | Path) -> pd.DataFrame:
-    """Spectra as `rnnbench probe` measured them: run_id, step, layer, kind, state, lag, number, value.
-
-    `kind` is singular_value (of dh_{t+lag}/dh_t, or of all states), lyapunov_exponent or spectral_radius.
-    """
-    return _load(path, "spectra")
-
-
-def load_memory(path: str | Path) -> pd.DataFrame:
-    """What the state knows of the first input (`rnnbench probe` measured it): run_id, step, layer, state, time, r2."""
-    return _load(path, "memory")
+    """Returns test scores broken down: run_id, step, metric, by, low and high (inclusive), value, count."""
+    return load_table(path, "scores")
 
 
 def load_showcase(path: str | Path) -> pd.DataFrame:
-    """How the models complete a task's showcase: run_id, step, prompt, continuation, probability, correct."""
-    return _load(path, "showcase")
+    """Returns how the models complete a task's showcase: run_id, step, prompt, continuation, probability, correct."""
+    return load_table(path, "showcase")
 
 
 class _Job(NamedTuple):
@@ -112,14 +67,31 @@ class _Job(NamedTuple):
     partly: bool  # whether some of its runs are read from another job
 
 
-def _load(path: str | Path, name: str) -> pd.DataFrame:
+def table_names(path: str | Path) -> list[str]:
+    """Returns the names of the tables that were recorded, for `load_table`."""
+    return sorted(
+        {name for job in _jobs(Path(path), columns=["run_id", "status", "step"]) for name in job_tables(job.folder)}
+    )
+
+
+def load_table(path: str | Path, name: str) -> pd.DataFrame:
+    """Returns a recorded table by its name: metrics, scores, showcase, or one that a probe fills.
+
+    The columns of a probe's tables are declared, and described, by the probe: gradient_flow by
+    `rnnbench.probes.gradient_flow`, gate_traces by `gate_traces`, gates and retention by `gates`, spectra by
+    `jacobians`, memory by `memory`. Without rows there are no columns but run_id and step.
+
+    Raises:
+        UserError: there is no such path, it holds no records, or records of another format.
+    """
     tables = []
     for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
         table = read_table(job.folder, name)
         if job.partly:
             table = table.filter(pc.is_in(table["run_id"], job.runs["run_id"]))
-        tables.append(table)
-    table = pa.concat_tables(tables)
+        if table.num_rows:
+            tables.append(table)
+    table = pa.concat_tables(tables) if tables else SCHEMAS.get(name, table_schema({})).empty_table()
     # A stable sort by run and step, as codes of the few distinct runs: far faster than by their names.
     encoded = table["run_id"].combine_chunks().dictionary_encode()
     rank = np.argsort(np.argsort(encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)))

@@ -190,6 +190,11 @@ class GatedCell(nnx.RNNCellBase):
         values |= {name: gate for name, gate in gates.items() if not isinstance(gate, Drive)}
         return new, {name: values[name] for name in self.gates if name in values}
 
+    def retention(self, gates: Gates) -> dict[str, Array]:
+        """Returns, for each state that a gate keeps, the factor by which it is kept; by default none."""
+        del gates
+        return {}
+
     def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
         """The gates of one step."""
         hidden, names = self.hidden_features, self.joint + self.deferred

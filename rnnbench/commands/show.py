@@ -17,15 +17,11 @@ from rnnbench import figures as drawn
 from rnnbench.analysis.settings import in_order, label_runs, metric_label
 from rnnbench.analysis.summaries import RIGHT, completions
 from rnnbench.analysis.tables import (
-    load_gate_traces,
-    load_gates,
-    load_gradient_flow,
-    load_memory,
     load_metrics,
     load_runs,
     load_scores,
     load_showcase,
-    load_spectra,
+    load_table,
 )
 from rnnbench.errors import UserError
 
@@ -163,7 +159,7 @@ def _completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
 
 def _write_figures(console: Console, folder: Path, figures: Path, runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Draws what there is to draw, and prints where it is."""
-    metrics, flow, traces = load_metrics(folder), load_gradient_flow(folder), load_gate_traces(folder)
+    metrics, flow, traces = load_metrics(folder), load_table(folder, "gradient_flow"), load_table(folder, "gate_traces")
     drawings = {
         "score_by_distance": lambda: drawn.score_by_distance(scores, runs),
         "learning_curves": lambda: drawn.learning_curves(metrics, runs),
@@ -174,7 +170,7 @@ def _write_figures(console: Console, folder: Path, figures: Path, runs: pd.DataF
     for model, own in runs[runs["run_id"].isin(traces["run_id"])].groupby("model.name"):
         drawings[f"gates_{model}"] = functools.partial(drawn.gate_traces, traces, own)
     console.print()
-    spectra, gates, memory = load_spectra(folder), load_gates(folder), load_memory(folder)
+    spectra, gates, memory = load_table(folder, "spectra"), load_table(folder, "gates"), load_table(folder, "memory")
     if spectra.empty:
         console.print("no figures of Jacobians and memory: rnnbench probe measures them")
     else:

@@ -36,9 +36,18 @@ def identity(config: Config) -> dict[str, Any]:
         del values["train"]["stop_when_solved"]
     if values["train"]["omega"] == 0:
         del values["train"]["omega"]
-    del values["probe"]["gate_traces"]
+    del values["probe"]["at_end"]
     del values["train"]["checkpoint_seconds"]
     return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
+
+
+def recorded(config: Config) -> dict[str, Any]:
+    """The part of a configuration that a job records, as plain nested values."""
+    resolved = dataclasses.asdict(config)
+    for key in ("overwrite", "compilation_cache", "report", "distributed"):
+        del resolved[key]
+    del resolved["population"]["place"]
+    return resolved
 
 
 def run_id(config: Config) -> str:

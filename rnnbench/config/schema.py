@@ -43,16 +43,16 @@ class TrainConfig:
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """What is measured on a fixed batch of `size` examples at every evaluation, and at the end.
+    """What is measured in training on a fixed batch, by probes (`rnnbench.probes`).
 
     Attributes:
-        gradient_flow: ||dL/dh_t|| for every time step, at every evaluation.
-        gate_traces: the gates word by word, in sentences that the task names, at the end.
+        at_evaluation: probes measured at every evaluation: names, or dotted names of classes.
+        at_end: probes measured at the end of training.
         size: examples in the batch.
     """
 
-    gradient_flow: bool = True
-    gate_traces: bool = True
+    at_evaluation: list[str] = dataclasses.field(default_factory=lambda: ["gradient_flow"])
+    at_end: list[str] = dataclasses.field(default_factory=lambda: ["gate_traces"])
     size: int = 64
 
 

@@ -27,12 +27,11 @@ from rnnbench.analysis.settings import cell_label, config_keys, in_order, label_
 from rnnbench.analysis.statistics import results_of, summarize
 from rnnbench.analysis.summaries import Rows, completions, heading, summary_rows
 from rnnbench.analysis.tables import (
-    load_gate_traces,
-    load_gradient_flow,
     load_metrics,
     load_runs,
     load_scores,
     load_showcase,
+    load_table,
 )
 from rnnbench.config.messages import describe
 from rnnbench.errors import UserError
@@ -179,7 +178,7 @@ def _scores_of_task(rows: pd.DataFrame) -> _Markup:
 
 
 def _gradient_flow(results: _Results) -> _Markup:
-    flow = load_gradient_flow(results.folder).drop(columns=["q10", "q50", "q90"])
+    flow = load_table(results.folder, "gradient_flow").drop(columns=["q10", "q50", "q90"])
     flow = selection.relative_flow(flow).merge(results.drawn[["run_id", "panel", "line", "model"]], on="run_id")
     if flow.empty:
         return _paragraph("No gradient flow was recorded (probe.gradient_flow=true records it).")
@@ -199,7 +198,7 @@ def _gradient_flow_of_task(rows: pd.DataFrame) -> _Markup:
 
 
 def _gates(results: _Results) -> _Markup:
-    traces = selection.at_last_step(load_gate_traces(results.folder)).merge(results.drawn, on="run_id")
+    traces = selection.at_last_step(load_table(results.folder, "gate_traces")).merge(results.drawn, on="run_id")
     if traces.empty:
         return _paragraph("No gates were recorded (probe.gate_traces=true records them in sentences of a task).")
     about = "Of one run of each setting, the first that is finished: every unit's gate at every word, after training."
@@ -356,4 +355,4 @@ def _hash(script: str) -> str:
 
 
 def _resource(name: str) -> str:
-    return resources.files("rnnbench").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("rnnbench.figures").joinpath(name).read_text(encoding="utf-8")

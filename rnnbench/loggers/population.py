@@ -1,10 +1,11 @@
 """Which runs of a population feed which sink: each its own, or, where they are many, all of them one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from rnnbench.config.identity import flatten, identity, run_id
 from rnnbench.config.objects import instantiate
@@ -39,13 +40,12 @@ class Feed:
             about = {"population": _differing([self._configs[i] for i in self._members]), **identity(config)}
             self._logger.start(folder.name.rpartition("-")[2], name, about, folder, step, group)
 
-    def write(self, step: int, tables: Sequence[Tables | None]) -> None:
-        """Feeds what was recorded of each member for the segment that ended at `step`; None: nothing of it."""
-        own = [tables[i] for i in self._members if tables[i] is not None]
-        if not own:
-            return
+    def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
+        """Feeds what was recorded of the population for the segment that ended at `step`."""
+        ids = [run_id(self._configs[i]) for i in self._members]
+        rows = {name: table.to_pylist() for name, table in tables.items()}
+        own = [{name: [row for row in of if row["run_id"] == run] for name, of in rows.items()} for run in ids]
         fed = own[0] if len(self._members) == 1 else medians(own)
-        assert fed is not None
         self._logger.write(
             step, {name: {key: [row[key] for row in rows] for key in rows[0]} for name, rows in fed.items() if rows}
         )

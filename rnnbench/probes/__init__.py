@@ -1,23 +1,9 @@
-"""Measurements on a fixed batch: where in time the gradient is, and what the state still knows.
+"""Measurements of models, a probe a file: where in time the gradient is, what gates do, what the state still knows.
 
-Each takes a model with its parameters and is a pure function of arrays; any cell will do, but for `gate_values`, which
-knows the gates of cells written by gate alone.
+`base` says what a probe is, `finding` finds one by its name. The functions that measure are pure, and can be called by
+themselves on a model with its parameters, or on a cell. Imports JAX, cells, tasks and the model.
 """
 
-from rnnbench.probes.gates import gate_values
-from rnnbench.probes.gradient_flow import gradient_flow
-from rnnbench.probes.jacobians import lyapunov_exponents, singular_values, spectral_radii
-from rnnbench.probes.memory import memory
-from rnnbench.probes.omega import omega
-from rnnbench.probes.states import states_over_time
+from rnnbench.probes.base import Columns, Probe
 
-__all__ = [
-    "gate_values",
-    "gradient_flow",
-    "lyapunov_exponents",
-    "memory",
-    "omega",
-    "singular_values",
-    "spectral_radii",
-    "states_over_time",
-]
+__all__ = ["Columns", "Probe"]

@@ -1,11 +1,71 @@
 """Where in time the gradient is."""
 
+from typing import Any, ClassVar
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pyarrow as pa
 from jaxtyping import Array, Float, PyTree
 
-from rnnbench.model import Model, state_names
+from rnnbench.model import Model, first_state, state_names
+from rnnbench.probes.base import Columns, Probe
+from rnnbench.probes.decay import decay
 from rnnbench.tasks.base import Example, Task
+
+QUANTILES = (0.1, 0.5, 0.9)
+"""Quantiles over the probe batch, in the columns q10, q50 and q90."""
+
+
+class GradientFlow(Probe):
+    """The norm of dL/ds_t for every layer, state s and time step t: its mean and quantiles over the probe batch.
+
+    Adds to `metrics` how fast the mean norm decays (see `decay`), as `<name>.<layer>.<state>` of the split "probe".
+    """
+
+    name = "gradient_flow"
+    tables: ClassVar = {
+        "gradient_flow": {
+            "layer": pa.int64(),
+            "state": pa.string(),
+            "time": pa.int64(),
+            "norm": pa.float64(),
+            **dict.fromkeys(("q10", "q50", "q90"), pa.float64()),
+        }
+    }
+    figures: ClassVar = {
+        "gradient_flow": ("rnnbench.figures.gradients.gradient_flow", "rnnbench.figures.gradients.gradient_map"),
+    }
+    headlines: ClassVar = {"half-life": "steps back over which the gradient of the top layer's first state halves"}
+
+    def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
+        """By (layer, state): mean norm and quantiles, `(4, time)`."""
+        del answer
+        levels = jnp.array(QUANTILES)
+        return {
+            name: jnp.concatenate([norms.mean(-1)[None], jnp.quantile(norms, levels, axis=-1)])
+            for name, norms in gradient_flow(model, task, batch).items()
+        }
+
+    def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
+        """A row for every layer, state and time step, and the numbers of the decay."""
+        del model, task
+        flow: list[Columns] = []
+        metrics: list[Columns] = []
+        for (layer, state), (norm, q10, q50, q90) in measured.items():
+            where: dict[str, Any] = {"layer": layer, "state": state, "time": np.arange(len(norm))}
+            flow.append({**where, "norm": norm, "q10": q10, "q50": q50, "q90": q90})
+            metrics += [
+                {"split": "probe", "metric": f"{name}.{layer}.{state}", "value": value}
+                for name, value in decay(norm).items()
+                if np.isfinite(value)
+            ]
+        return {"gradient_flow": flow, "metrics": metrics}
+
+    def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
+        """The half-life of the top layer's first state."""
+        top = len(model.layers) - 1
+        return {"half-life": decay(measured[top, first_state(model.layers[top])][0])["half_life"]}
 
 
 def state_gradients(model: Model, task: Task, batch: Example) -> list[PyTree]:

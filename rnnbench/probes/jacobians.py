@@ -3,18 +3,23 @@
 All states of a cell (h; for an LSTM h and c) are taken as one vector s of S numbers, s_{t+1} = F(s_t, x_{t+1}).
 """
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
 from flax import nnx
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rnnbench.cells.base import is_gated
-from rnnbench.model import state_names
+from rnnbench.model import Model, first_state, state_names
+from rnnbench.probes.base import Columns, Probe
+from rnnbench.tasks.base import Example, Task
 
 EXACT_UP_TO = 256
 """Hidden units up to which the whole Jacobian is formed."""
@@ -22,6 +27,112 @@ EXACT_UP_TO = 256
 Inputs = Float[Array, "time features"]
 Step = Callable[[Float[Array, " S"], Float[Array, " features"]], Float[Array, " S"]]
 Linear = Callable[[Float[Array, " n"]], Float[Array, " m"]]
+
+
+class Jacobians(Probe):
+    """Singular values of ds_T / ds_{T-k} over some lags k, Lyapunov exponents, and spectral radii.
+
+    Values are medians over the first sequences of the probe batch; T is the answer. Table `spectra`: `kind` is
+    "singular_value" (of the first state, or of all states together), "lyapunov_exponent" (of all states, lag 0) or
+    "spectral_radius" (of a gate's recurrent kernel, whose name is in `state`, lag 0).
+
+    Args:
+        lags: the lags k in steps; by default 1, 2, 4, ... up to the answer.
+        sequences: how many sequences.
+        exponents: the most Lyapunov exponents.
+
+    Raises:
+        ValueError: a number is below 1.
+    """
+
+    name = "jacobians"
+    tables: ClassVar = {
+        "spectra": {
+            "layer": pa.int64(),
+            "kind": pa.string(),
+            "state": pa.string(),
+            "lag": pa.int64(),
+            "number": pa.int64(),
+            "value": pa.float64(),
+        }
+    }
+    figures: ClassVar = {
+        "spectra": ("rnnbench.figures.jacobians.singular_values", "rnnbench.figures.jacobians.lyapunov_exponents")
+    }
+    headlines: ClassVar = {
+        "|dh_T/dh_t|": "norm of the Jacobian of the top layer's first state over the longest lag",
+        "Lyapunov": "the largest Lyapunov exponent of the top layer, in 1 / step",
+        "radius": "the largest spectral radius of a recurrent kernel of the top layer",
+    }
+
+    def __init__(self, lags: Sequence[int] | None = None, sequences: int = 8, exponents: int = 64) -> None:
+        for name, least in (("lags", min(lags, default=0) if lags is not None else 1), ("sequences", sequences)):
+            if least < 1:
+                raise ValueError(f"{name}: expected whole numbers, 1 or more, got {least}")
+        if exponents < 1:
+            raise ValueError(f"exponents: expected a whole number, 1 or more, got {exponents}")
+        self.lags, self.sequences, self.exponents = lags, sequences, exponents
+
+    def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
+        """By (layer, kind, states, lag): the values, and by gate the recurrent kernels.
+
+        Raises:
+            ValueError: a lag is longer than the sequence.
+        """
+        del task
+        lags = self.lags or [2**k for k in range(answer.bit_length())]
+        if max(lags) > answer:
+            raise ValueError(f"lags: expected 1 to the {answer} steps up to the answer, got {max(lags)}")
+        spectra, kernels = {}, {}
+        for layer, (cell, xs) in enumerate(
+            zip(model.layers, model.layer_inputs(batch.inputs, batch.mask), strict=True)
+        ):
+            names = state_names(cell)
+            sequences = jnp.swapaxes(xs[:answer, : self.sequences], 0, 1)
+
+            def median(
+                measure: Callable[[Array], Array], sequences: Float[Array, "sequences time features"] = sequences
+            ) -> Float[Array, " n"]:
+                # One by one: two batched decompositions at once can hold up XLA's pool of threads on a CPU for ever.
+                return jnp.median(lax.map(measure, sequences), axis=0)
+
+            for states in dict.fromkeys([(first_state(cell),), names]):
+                for lag in lags:
+                    measure = functools.partial(singular_values, cell, lag=lag, states=states)
+                    spectra[layer, "singular_value", ",".join(states), lag] = median(measure)
+            exponents = functools.partial(lyapunov_exponents, cell, warmup=answer // 4, count=self.exponents)
+            spectra[layer, "lyapunov_exponent", ",".join(names), 0] = median(exponents)
+            kernels[layer] = recurrent_kernels(cell)
+        return spectra, kernels
+
+    def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
+        """A row for every value, numbered from the largest."""
+        del model, task
+        spectra, kernels = measured
+        radii = {
+            (layer, "spectral_radius", gate, 0): np.array([spectral_radius(kernel)])
+            for layer, of_layer in kernels.items()
+            for gate, kernel in of_layer.items()
+        }
+        return {
+            "spectra": [
+                {"layer": layer, "kind": kind, "state": state, "lag": lag, "number": np.arange(len(own)), "value": own}
+                for (layer, kind, state, lag), own in {**spectra, **radii}.items()
+            ]
+        }
+
+    def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
+        """Of the top layer."""
+        spectra, kernels = measured
+        top = len(model.layers) - 1
+        names = state_names(model.layers[top])
+        longest = max(lag for layer, kind, _, lag in spectra if (layer, kind) == (top, "singular_value"))
+        radii = [spectral_radius(kernel) for kernel in kernels[top].values()]
+        return {
+            "|dh_T/dh_t|": float(spectra[top, "singular_value", first_state(model.layers[top]), longest].max()),
+            "Lyapunov": float(spectra[top, "lyapunov_exponent", ",".join(names), 0].max()),
+            "radius": max(radii, default=float("nan")),
+        }
 
 
 def singular_values(
@@ -128,13 +239,17 @@ def lyapunov_exponents(
     return -jnp.sort(-jnp.mean(logs[warmup:], axis=0))
 
 
-def spectral_radii(cell: nnx.RNNCellBase) -> dict[str, float]:
-    """Largest |eigenvalue| of each gate's recurrent kernel U, by name; nothing for a cell not written by gate."""
+def recurrent_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
+    """Returns each gate's recurrent kernel U, by name; nothing for a cell that is not written by gate."""
     if not is_gated(cell):
         return {}
     names = cell.joint + cell.deferred
-    kernels = np.split(np.asarray(cell.recurrent_kernel[...], np.float64), len(names), axis=1)
-    return {name: float(np.abs(np.linalg.eigvals(U)).max()) for name, U in zip(names, kernels, strict=True)}
+    return dict(zip(names, jnp.split(cell.recurrent_kernel[...], len(names), axis=1), strict=True))
+
+
+def spectral_radius(kernel: Float[np.ndarray, "hidden hidden"]) -> float:
+    """Returns the largest |eigenvalue|."""
+    return float(np.abs(np.linalg.eigvals(np.asarray(kernel, np.float64))).max())
 
 
 def _as_vector(cell: nnx.RNNCellBase, inputs: Inputs) -> tuple[Step, Float[Array, " S"]]:

@@ -1,12 +1,61 @@
 """What the state still knows of the first input."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Array, Float, PyTree
+
+from rnnbench.model import Model, first_state, state_names
+from rnnbench.probes.base import Columns, Probe
+from rnnbench.probes.states import states_over_time
+from rnnbench.tasks.base import Example, Task
 
 RIDGES = (1e-4, 1e-2, 1.0)
 """Penalties that are tried, as shares of the largest squared singular value of the states: the least is well above
 the rounding of float32, which as many units as examples would fit."""
+
+
+class Memory(Probe):
+    """How well the first input can be read off a layer's first state, and off all its states, at every step."""
+
+    name = "memory"
+    tables: ClassVar = {"memory": {"layer": pa.int64(), "state": pa.string(), "time": pa.int64(), "r2": pa.float64()}}
+    figures: ClassVar = {"memory": ("rnnbench.figures.memory.memory",)}
+    headlines: ClassVar = {
+        "memory": "R^2 with which the first input can be read off all states of the top layer at the answer"
+    }
+
+    def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
+        """By (layer, states), the names joined by commas: R^2, `(time,)`."""
+        del task
+        inputs = model.layer_inputs(batch.inputs, batch.mask)
+        first = inputs[0][0]
+        found = {}
+        for layer, (cell, xs) in enumerate(zip(model.layers, inputs, strict=True)):
+            names = state_names(cell)
+            leaves = [leaf[:answer] for leaf in jax.tree.leaves(states_over_time(cell, xs, batch.mask.T))]
+            hidden = first_state(cell)
+            found[layer, hidden] = memory(leaves[names.index(hidden)], first)
+            found[layer, ",".join(names)] = memory(jnp.concatenate(leaves, axis=-1), first)
+        return found
+
+    def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
+        """A row for every time step."""
+        del model, task
+        return {
+            "memory": [
+                {"layer": layer, "state": state, "time": np.arange(len(r2)), "r2": r2}
+                for (layer, state), r2 in measured.items()
+            ]
+        }
+
+    def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
+        """R^2 of all states of the top layer at the answer."""
+        top = len(model.layers) - 1
+        return {"memory": float(measured[top, ",".join(state_names(model.layers[top]))][-1])}
 
 
 def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch features"]) -> Float[Array, " time"]:

@@ -10,7 +10,10 @@ import pyarrow as pa
 from rnnbench.errors import UserError
 from rnnbench.records.files import read_file
 from rnnbench.records.provenance import read_provenance
-from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS
+from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
+
+PROBED = "probes"
+"""Subfolder of what `rnnbench probe` measured: where training resumes, it is dropped."""
 
 _PART = re.compile(r"\d{8,}\.parquet")
 
@@ -42,16 +45,26 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     return table
 
 
+def table_names(folder: Path) -> list[str]:
+    """Returns the names of the tables that a job has recorded, but for the runs table."""
+    whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
+    unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if _PART.fullmatch(path.name)]
+    return sorted({*whole, *unfinished} - {"runs"})
+
+
 def read_table(folder: Path, name: str) -> pa.Table:
-    """All rows that a job has recorded for the table `name` of `SCHEMAS`, in the order they were written."""
-    schema = SCHEMAS[name]
+    """Returns all rows that a job has recorded for a table, in the order in which they were written.
+
+    What `rnnbench probe` measured is read in place of what training recorded under the same name.
+    """
+    schema = SCHEMAS.get(name)
     for attempt in range(3):
         try:
-            try:
-                return read_file(folder / f"{name}.parquet", schema)
-            except FileNotFoundError:
-                tables = [read_file(part, schema) for part in parts(folder, name)]
-                return pa.concat_tables(tables) if tables else schema.empty_table()
+            for path in (folder / PROBED / f"{name}.parquet", folder / f"{name}.parquet"):
+                if path.exists():
+                    return read_file(path, schema)
+            tables = [read_file(part, schema) for part in parts(folder, name)]
+            return pa.concat_tables(tables) if tables else (schema or table_schema({})).empty_table()
         except FileNotFoundError:  # its owner merged the parts while we read: the merged file is there now
             if attempt == 2:
                 raise

@@ -1,4 +1,4 @@
-"""The tables of a job: their columns, and how columns become a table."""
+"""The tables of a job: their columns, and how measurements become a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,22 +13,19 @@ VERSION = 1
 COMPLETE = ("finished", "diverged")
 """Statuses of runs that are not trained any further."""
 
+
+def table_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Returns the schema of a table: its rows belong to a run at a training step, and have these further columns."""
+    return pa.schema({"run_id": pa.string(), "step": pa.int64(), **columns})
+
+
 SCHEMAS: dict[str, pa.Schema] = {
-    # What is logged: split is "train" (means since the last row) or "test" (the whole test set).
-    "metrics": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "split": pa.string(),
-            "metric": pa.string(),
-            "value": pa.float64(),
-        }
-    ),
+    # What is logged: split is "train" (means since the last row), "test" (the whole test set) or "probe" (a probe's
+    # numbers).
+    "metrics": table_schema({"split": pa.string(), "metric": pa.string(), "value": pa.float64()}),
     # The test score's means in the bins low..high (inclusive) of what `by` names, over `count` examples.
-    "scores": pa.schema(
+    "scores": table_schema(
         {
-            "run_id": pa.string(),
-            "step": pa.int64(),
             "metric": pa.string(),
             "by": pa.string(),
             "low": pa.int64(),
@@ -37,92 +34,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             "count": pa.int64(),
         }
     ),
-    # ||dL/dh_t|| (state "h") and ||dL/dc_t|| ("c"), for every time step: the mean and quantiles over the probe batch.
-    "gradient_flow": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "layer": pa.int64(),
-            "state": pa.string(),
-            "time": pa.int64(),
-            "norm": pa.float64(),
-            "q10": pa.float64(),
-            "q50": pa.float64(),
-            "q90": pa.float64(),
-        }
-    ),
-    # A gate's value in every unit, word by word through the task's traced sentences.
-    "gate_traces": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "sentence": pa.int64(),
-            "time": pa.int64(),
-            "word": pa.string(),
-            "layer": pa.int64(),
-            "gate": pa.string(),
-            "unit": pa.int64(),
-            "value": pa.float32(),
-        }
-    ),
-    # What a gate does in every unit at every time step, over the probe batch: mean, shares of |value| < 0.1 and > 0.9,
-    # and for gates between 0 and 1 the time constant 1 / (1 - mean), in steps.
-    "gates": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "layer": pa.int64(),
-            "gate": pa.string(),
-            "unit": pa.int64(),
-            "time": pa.int64(),
-            "mean": pa.float32(),
-            "low": pa.float32(),
-            "high": pa.float32(),
-            "time_constant": pa.float32(),
-        }
-    ),
-    # Of the Jacobian over `lag` steps: kind is "singular_value" (of a state's block, or of all states together),
-    # "lyapunov_exponent" (of all states, lag 0) or "spectral_radius" (of a gate's recurrent kernel, whose name is in
-    # `state`, lag 0).
-    "spectra": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "layer": pa.int64(),
-            "kind": pa.string(),
-            "state": pa.string(),
-            "lag": pa.int64(),
-            "number": pa.int64(),
-            "value": pa.float64(),
-        }
-    ),
-    # How well a linear read-out of h, or of all states together, knows the first input: R^2 on examples left out.
-    "memory": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "layer": pa.int64(),
-            "state": pa.string(),
-            "time": pa.int64(),
-            "r2": pa.float64(),
-        }
-    ),
     # How a model completes the task's examples for readers.
-    "showcase": pa.schema(
-        {
-            "run_id": pa.string(),
-            "step": pa.int64(),
-            "prompt": pa.string(),
-            "continuation": pa.string(),
-            "probability": pa.float64(),
-            "correct": pa.bool_(),
-        }
+    "showcase": table_schema(
+        {"prompt": pa.string(), "continuation": pa.string(), "probability": pa.float64(), "correct": pa.bool_()}
     ),
 }
-"""Columns of every table, the same for all tasks. A run's rows are told by `run_id`, and joined with the runs by it."""
-
-PROBED = ("gates", "spectra", "memory", "gate_traces")
-"""Tables about a model as it was when it was probed: where training goes on, they are dropped."""
+"""Tables that training fills, whatever is probed. A probe declares its own (`rnnbench.probes.Probe.tables`)."""
 
 RUNS_SCHEMA = pa.schema(
     {
@@ -138,20 +55,30 @@ RUNS_SCHEMA = pa.schema(
 """First columns of the runs table; behind them come config, `final.<metric>` and `chance.<metric>`."""
 
 
-def as_table(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """A table of `SCHEMAS` from its columns: arrays or lists, or a scalar for all rows."""
-    if name not in SCHEMAS:
-        raise ValueError(f"no table {name!r}; there are {', '.join(SCHEMAS)}")
-    schema = SCHEMAS[name]
-    if sorted(columns) != sorted(schema.names):
-        raise ValueError(f"{name}: expected the columns {schema.names}, got {list(columns)}")
-    arrays = {column: np.asarray(columns[column]) for column in schema.names}
-    rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
-    filled = [np.broadcast_to(array, rows) if array.ndim == 0 else array for array in arrays.values()]
-    return pa.table([pa.array(array, field.type) for array, field in zip(filled, schema, strict=True)], schema=schema)
+def make_table(schema: pa.Schema, parts: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Returns a table from parts, one after the other.
+
+    Args:
+        schema: its columns.
+        parts: for each column an array or a list, or a scalar for all rows of the part.
+
+    Raises:
+        ValueError: a part has other columns than the schema.
+    """
+    tables = []
+    for part in parts:
+        if sorted(part) != sorted(schema.names):
+            raise ValueError(f"expected the columns {schema.names}, got {list(part)}")
+        arrays = {name: np.asarray(part[name]) for name in schema.names}
+        rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
+        filled = [np.broadcast_to(array, rows) if array.ndim == 0 else array for array in arrays.values()]
+        columns = [pa.array(array, field.type) for array, field in zip(filled, schema, strict=True)]
+        tables.append(pa.table(columns, schema=schema))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
 def runs_as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Returns the runs table: a row a run, its columns in the order in which the rows name them."""
     names = dict.fromkeys([*RUNS_SCHEMA.names, *(name for row in rows for name in row)])
     missing = [name for name in RUNS_SCHEMA.names for row in rows if name not in row]
     if missing:

@@ -7,8 +7,8 @@
         provenance.json     format, version, and what every session ran on and from where to where it trained
         runs.parquet        one row a run: run_id, status, step, score, config (dotted), final and chance levels
         metrics/00000100.parquet  ...   parts while it trains, merged into metrics.parquet when it is finished
-        scores/  gradient_flow/  showcase/  gate_traces/    likewise
-        gates.parquet  spectra.parquet  memory.parquet      what `rnnbench probe` measured
+        scores/  showcase/  gradient_flow/  ...     likewise, a folder for each table
+        probes/             a file for each table that `rnnbench probe` measured
         checkpoints/        not this module's
         lock                held (flock) by the process that trains
 
@@ -36,8 +36,8 @@ import yaml
 from rnnbench.errors import BusyError, UserError
 from rnnbench.records.files import as_parquet, is_temporary, read_file, reworded
 from rnnbench.records.provenance import environment, read_provenance
-from rnnbench.records.reader import parts
-from rnnbench.records.schemas import FORMAT, PROBED, SCHEMAS, VERSION, as_table, runs_as_table
+from rnnbench.records.reader import PROBED, parts, table_names
+from rnnbench.records.schemas import FORMAT, SCHEMAS, VERSION, runs_as_table
 
 
 class Records:
@@ -54,7 +54,7 @@ class Records:
             records.start_session(step or 0, devices=["cpu", "cpu"])
             records.set_runs(rows)              # status "running"
             for ...:
-                records.write(step, {"metrics": columns, "scores": columns})
+                records.write(step, {"metrics": table, "scores": table})
                 records.set_runs(rows)
                 ...                             # save the checkpoint AFTER the part it follows
             records.finish(rows)                # merges the parts; the rows say "finished" or "diverged"
@@ -129,24 +129,24 @@ class Records:
         self._provenance["sessions"].append(self._session)
         self._write_provenance()
 
-    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
         """Records the segment that ended at `step`: a part for each table, whole and synced on return.
 
         Args:
             step: training steps done; writing it again replaces the part.
-            tables: by name of `SCHEMAS`, the columns: arrays or lists, or a scalar for all rows.
+            tables: by name; every part of a table has the same schema.
         """
-        for name, columns in tables.items():
-            self._replace(f"{name}/{step:08d}.parquet", as_parquet(as_table(name, columns)))
+        for name, table in tables.items():
+            self._replace(f"{name}/{step:08d}.parquet", as_parquet(table))
         if self._session is not None:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
             self._write_provenance()
 
-    def replace(self, tables: Mapping[str, pa.Table]) -> None:
-        """Writes tables whole (see `as_table`), in place of what was recorded for them."""
+    def write_probed(self, tables: Mapping[str, pa.Table]) -> None:
+        """Records what was measured of the trained models, in place of what was measured before."""
         for name, table in tables.items():
-            self._replace(f"{name}.parquet", as_parquet(table))
+            self._replace(f"{PROBED}/{name}.parquet", as_parquet(table))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
@@ -155,15 +155,15 @@ class Records:
         self._replace("runs.parquet", as_parquet(runs_as_table(rows), **plain))
 
     def rewind(self, step: int | None) -> None:
-        """Drops every row recorded after `step`, from which training goes on; None: all rows."""
+        """Drops every row recorded after `step`, from which training resumes; None: all rows."""
         with reworded(self.folder):
-            for name in PROBED:
-                (self.folder / f"{name}.parquet").unlink(missing_ok=True)
-            for name in SCHEMAS:
+            if (self.folder / PROBED).exists():
+                shutil.rmtree(self.folder / PROBED)
+            for name in table_names(self.folder):
                 merged = self.folder / f"{name}.parquet"
                 if merged.exists():  # killed between the merge and the last set_runs
                     if step is not None:
-                        table = read_file(merged, SCHEMAS[name])
+                        table = read_file(merged, SCHEMAS.get(name))
                         kept = table.filter(np.asarray(table["step"]) <= step)
                         self._replace(f"{name}/{step:08d}.parquet", as_parquet(kept))
                     merged.unlink()
@@ -173,11 +173,10 @@ class Records:
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Merges each table's parts into one file, then sets the runs: from now on the job counts as done."""
-        for name in SCHEMAS:
-            tables = [read_file(part, SCHEMAS[name]) for part in parts(self.folder, name)]
+        for name in table_names(self.folder):
+            tables = [read_file(part, SCHEMAS.get(name)) for part in parts(self.folder, name)]
             if tables:
-                table = pa.concat_tables(tables)
-                self._replace(f"{name}.parquet", as_parquet(table))
+                self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
         self._clean_up()
         self.set_runs(rows)
 
@@ -223,10 +222,11 @@ class Records:
     def _clean_up(self) -> None:
         """Deletes what a kill may have left: temporary files, and parts that the merged file holds already."""
         with reworded(self.folder):
-            for folder in (self.folder, *(self.folder / name for name in SCHEMAS)):
+            names = table_names(self.folder)
+            for folder in (self.folder, self.folder / PROBED, *(self.folder / name for name in names)):
                 for path in folder.glob(".*.tmp"):
                     path.unlink()
-            for name in SCHEMAS:
+            for name in names:
                 if (self.folder / f"{name}.parquet").exists() and (self.folder / name).exists():
                     shutil.rmtree(self.folder / name)
 
@@ -273,7 +273,7 @@ class Unrecorded:
     def start_session(self, from_step: int, **about: Any) -> None:
         """Nothing."""
 
-    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
         """Nothing."""
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:

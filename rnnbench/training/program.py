@@ -16,12 +16,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from rnnbench import probes
 from rnnbench.config.identity import flatten, foldable, identity
-from rnnbench.config.objects import instantiate, partial
+from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
 from rnnbench.model import Model
+from rnnbench.probes.base import Probe, answer_step
+from rnnbench.probes.omega import omega
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed
 from rnnbench.training.optimizer import make_optimizer, numbers_of
@@ -32,21 +33,27 @@ AXIS = "device"
 EVALUATION_CHUNK = 256
 """Examples evaluated at a time: bounds the memory that a long test sequence takes."""
 
-FLOW_QUANTILES = (0.1, 0.5, 0.9)
-"""Quantiles over the probe batch that are recorded of the gradient flow, as q10, q50 and q90."""
-
 RUNS_ONCE = {"xla_backend_optimization_level": 0}
 """Compiler options of what runs once or seldom: it compiles in a third of the time."""
 
 
 @functools.lru_cache(maxsize=64)
-def _task_and_sets(node: str, test_size: int, probe_size: int) -> tuple[Task, Example, Example]:
-    """The task of a config node (as JSON), with its test set and its probe batch: the same for every cell."""
+def _task_of(node: str) -> Task:
+    """Returns the task of a config node (as JSON): one object for all members and cells that share it."""
     task = instantiate(json.loads(node), "task")
     if not isinstance(task, Task):
         raise UserError(f"task._target_: expected a subclass of rnnbench.tasks.Task, got {type(task).__name__}")
-    draw = jax.jit(lambda: (task.test_set(test_size), task.probe_set(probe_size)), compiler_options=RUNS_ONCE)
-    return task, *jax.device_get(draw())
+    return task
+
+
+@functools.lru_cache(maxsize=128)
+def _test_set(task: Task, size: int) -> Example:
+    return jax.device_get(jax.jit(lambda: task.test_set(size), compiler_options=RUNS_ONCE)())
+
+
+@functools.lru_cache(maxsize=128)
+def _probe_set(task: Task, size: int) -> Example:
+    return jax.device_get(jax.jit(lambda: task.probe_set(size), compiler_options=RUNS_ONCE)())
 
 
 class Program:
@@ -54,10 +61,10 @@ class Program:
 
     Attributes:
         folded: keys of the configuration, but for the seed, in which the members differ.
-        tasks: each member's task, with its fixed test set and probe batch; the same for all, unless a number of the
-            task is folded.
+        tasks: each member's task; the same for all, unless a number of the task is folded.
+        test_sets: each member's test set, as NumPy arrays.
+        template: the members' model, with shapes and types in place of arrays.
         predict: one member's parameters, inputs and mask to the outputs.
-        gates: one member's parameters, inputs and mask to `probes.gate_values`.
     """
 
     def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
@@ -76,14 +83,14 @@ class Program:
         values = [flatten(dataclasses.asdict(config)) for config in configs]
         whole = {key for key in self.folded if all(isinstance(own[key], int) for own in values)}
         self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
-        sets = config.train.test_size, config.probe.size
-        self.tasks = [_task_and_sets(json.dumps(c.task, sort_keys=True), *sets) for c in configs]
-        self.task = self.tasks[0][0]
+        self.tasks = [_task_of(json.dumps(c.task, sort_keys=True)) for c in configs]
+        self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._spread_over(devices)
 
         build = functools.partial(self._build, numbers={})
-        self.graphdef, self.constants = _split(nnx.eval_shape(build, jax.random.key(0)))
+        self.template: Model = nnx.eval_shape(build, jax.random.key(0))
+        self.graphdef, self.constants = _split(self.template)
         if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
             _, self.constants = _split(build(jax.random.key(0)))
 
@@ -91,24 +98,33 @@ class Program:
         self._place_sets()
         evaluate = self._spread(self._evaluate, (P(None, *self.data_spec),), P(*self.state_spec, *self.data_spec))
         self._evaluate_chunks = jax.jit(evaluate)
-        self._flow = jax.jit(self._spread(self._gradient_flow, (P(None),), self.state_spec))
+        self._measuring: dict[tuple[Probe, int, int], tuple[Callable, Example]] = {}
+        self._segment_compiled: Any = None
         self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
-        self.gates = jax.jit(lambda params, inputs, mask: probes.gate_values(self.model(params), inputs, mask))
 
-    @functools.cached_property
-    def segment(self) -> Any:
-        """Members' states to their states `eval_every` steps later, and the scalars of every step, each `(members,
-        steps)`. It consumes the states that it is given.
+    def compile(self) -> None:
+        """Compiles the segment, ahead of time: between two segments it can refuse, but not compile again."""
+        if self._segment_compiled is None:
+            segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
+            self._segment_compiled = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
 
-        Compiled ahead: a compiled program cannot compile again between two segments, it can only refuse.
+    def segment(self, states: RunState) -> tuple[RunState, dict[str, Array]]:
+        """Trains the members for `eval_every` steps.
+
+        Args:
+            states: the members' states, which are consumed.
+
+        Returns:
+            Their states afterwards, and the scalars of every step, each `(members, steps)`.
         """
-        segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
-        return jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
+        self.compile()
+        return self._segment_compiled(states)
 
     @property
     def megabytes(self) -> float:
         """Memory that the segment takes: the members' states, and what a member's step needs beside them."""
-        memory: Any = self.segment.memory_analysis()
+        self.compile()
+        memory: Any = self._segment_compiled.memory_analysis()
         sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
         return (sum(sizes) - memory.alias_size_in_bytes) * self.mesh.size / 1e6
 
@@ -158,7 +174,7 @@ class Program:
         model = self.config.model
         return Model(
             functools.partial(self.make_cell, **numbers_of(numbers, "model.cell")),
-            self.task,
+            self.tasks[0],
             hidden_size=model.hidden_size,
             num_layers=model.num_layers,
             embedding_size=model.embedding_size,
@@ -172,7 +188,7 @@ class Program:
     def _task(self, numbers: Numbers) -> Task:
         """The task that a member trains on."""
         own = numbers_of(numbers, "task")
-        return partial(self.config.task, "task")(**own) if own else self.task
+        return partial(self.config.task, "task")(**own) if own else self.tasks[0]
 
     def model(self, params: PyTree) -> Model:
         """The model with one member's parameters."""
@@ -210,15 +226,16 @@ class Program:
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
             weight = state.numbers.get("train.omega", config.train.omega)
+            task = self._task(state.numbers)
 
             def penalty(params: PyTree, batch: Example) -> tuple[Array, dict[str, Array]]:
-                value = probes.omega(self.model(params), self.task, batch)
+                value = omega(self.model(params), task, batch)
                 return weight * value, {"omega": value}
 
             return train_step(
                 state,
                 apply=lambda params, batch: self.model(params)(batch.inputs, batch.mask)[0],
-                task=self._task(state.numbers),
+                task=task,
                 optimizer=optimizer,
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
@@ -232,17 +249,16 @@ class Program:
             return lax.scan(step, state, None, length=length)
 
     def _place_sets(self) -> None:
-        """Puts the test sets and probe batches of the distinct tasks on the devices, and which each member's are."""
-        distinct = list({id(one[0]): one for one in self.tasks}.values())
-        numbers = {id(task): number for number, (task, _, _) in enumerate(distinct)}
-        which = np.array([numbers[id(task)] for task, _, _ in self.tasks], np.int32)
+        """Puts the test sets of the distinct tasks on the devices, and which of them each member's is."""
+        self._distinct = list(dict.fromkeys(self.tasks))
+        which = np.array([self._distinct.index(task) for task in self.tasks], np.int32)
         self._which = distributed.put(which, self.sharding)
+        tests = [self._chunked(_test_set(task, self.config.train.test_size)) for task in self._distinct]
+        self._test_chunks = self._place(tests, P(None, *self.data_spec))
 
-        def place(sets: list[Example], spec: P) -> Example:
-            return distributed.put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
-
-        self._test_chunks = place([self._chunked(test) for _, test, _ in distinct], P(None, *self.data_spec))
-        self._probe_sets = place([probe for _, _, probe in distinct], P(None))
+    def _place(self, sets: list[Example], spec: P) -> Example:
+        """The distinct tasks' sets as one, on the devices."""
+        return distributed.put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
 
     def _chunked(self, batch: Example) -> Example:
         """The batch as `(chunks, chunk, ...)`, padded by its last example so that every device gets as many."""
@@ -256,33 +272,57 @@ class Program:
 
         return jax.tree.map(reshape, batch)
 
-    def evaluate(self, params: PyTree) -> dict[str, np.ndarray]:
-        """Test metrics and loss of every example, each `(members, examples)`, from the members' parameters."""
-        size = len(self.tasks[0][1].mask)
-        metrics = distributed.fetch(self._evaluate_chunks((params, self._which), self._test_chunks))
+    def evaluate(self, states: RunState) -> dict[str, np.ndarray]:
+        """Returns test metrics and loss of every example, each `(members, examples)`."""
+        size = self.config.train.test_size
+        metrics = distributed.fetch(self._evaluate_chunks(self._members(states), self._test_chunks))
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
-    def _evaluate(self, member: tuple[PyTree, Array], sets: Example) -> dict[str, Array]:
-        params, number = member
+    def _members(self, states: RunState) -> tuple[PyTree, Numbers, Array]:
+        """What a measurement takes of each member: parameters, numbers, and which task is its own."""
+        return states.params, states.numbers, self._which
+
+    def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> dict[str, Array]:
+        params, numbers, which = member
+        task = self._task(numbers)
 
         def of_chunk(batch: Example) -> dict[str, Array]:
             outputs = self.model(params)(batch.inputs, batch.mask)[0]
-            return {"loss": jax.vmap(self.task.loss)(outputs, batch), **jax.vmap(self.task.metrics)(outputs, batch)}
+            return {"loss": jax.vmap(task.loss)(outputs, batch), **jax.vmap(task.metrics)(outputs, batch)}
 
-        return lax.map(of_chunk, jax.tree.map(lambda x: x[number], sets))
+        return lax.map(of_chunk, jax.tree.map(lambda x: x[which], sets))
 
-    def gradient_flow(self, params: PyTree) -> dict[tuple[int, str], np.ndarray]:
-        """`probes.gradient_flow` over the probe batch, each `(members, 4, time)`: its mean and `FLOW_QUANTILES`."""
-        return distributed.fetch(self._flow((params, self._which), self._probe_sets))
+    def measure(self, probe: Probe, states: RunState, size: int) -> list[PyTree]:
+        """Returns what a probe measures in each member, as NumPy arrays.
 
-    def _gradient_flow(self, member: tuple[PyTree, Array], sets: Example) -> dict[tuple[int, str], Array]:
-        params, number = member
-        flow = probes.gradient_flow(self.model(params), self.task, jax.tree.map(lambda x: x[number], sets))
-        levels = jnp.array(FLOW_QUANTILES)
-        return {
-            name: jnp.concatenate([norms.mean(-1)[None], jnp.quantile(norms, levels, axis=-1)])
-            for name, norms in flow.items()
-        }
+        Args:
+            probe: the probe.
+            states: the members' states.
+            size: examples of each member's probe set.
+
+        Raises:
+            UserError: the probe does not accept what it is given.
+        """
+        answers = {task: answer_step(task, _probe_set(task, size)) for task in self._distinct}
+        measured: dict[int, PyTree] = {}
+        for answer in dict.fromkeys(answers.values()):  # what a probe computes may depend on the answer's step
+            compiled, sets = self._measurement(probe, size, answer)
+            with blame(f"probe {probe.name}"):
+                measured[answer] = distributed.fetch(compiled(self._members(states), sets))
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], measured[answers[task]]) for i, task in enumerate(self.tasks)]
+
+    def _measurement(self, probe: Probe, size: int, answer: int) -> tuple[Callable, Example]:
+        """A probe's compiled function, and the probe sets; kept, since it is called at every evaluation."""
+        if (probe, size, answer) not in self._measuring:
+
+            def measure(member: tuple[PyTree, Numbers, Array], sets: Example) -> PyTree:
+                params, numbers, which = member
+                batch = jax.tree.map(lambda x: x[which], sets)
+                return probe.measure(self.model(params), self._task(numbers), batch, answer)
+
+            sets = self._place([_probe_set(task, size) for task in self._distinct], P(None))
+            self._measuring[probe, size, answer] = jax.jit(self._spread(measure, (P(None),), self.state_spec)), sets
+        return self._measuring[probe, size, answer]
 
 
 def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:

@@ -1,44 +1,31 @@
-"""The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it was left."""
+"""The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it stopped."""
 
-import collections
-import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
-from rnnbench.config.identity import flatten, identity, run_id
+from rnnbench.config.identity import recorded, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
 from rnnbench.loggers.population import feeds
+from rnnbench.probes.base import Probe
+from rnnbench.probes.finding import make_probe
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
 from rnnbench.records.writer import Records, Unrecorded
-from rnnbench.training import distributed
-from rnnbench.training import program as population
+from rnnbench.training import distributed, program, tables
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.devices import use_compilation_cache, use_devices
-from rnnbench.training.program import Program
+from rnnbench.training.outcomes import Outcomes, Row
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.step import RunState
-from rnnbench.training.tables import (
-    columns,
-    concatenated,
-    decay_metrics,
-    flow_rows,
-    summary_rows,
-    trace_parts,
-    train_rows,
-)
-
-Row = dict[str, Any]
 
 
 def train(*configs: Config) -> list[Row]:
-    """Trains a population as one program, or goes on with it, or finds it complete.
+    """Trains a population as one program, or resumes it, or finds it complete.
 
     Args:
         configs: its runs; they differ in foldable numbers alone.
@@ -47,7 +34,7 @@ def train(*configs: Config) -> list[Row]:
         The runs' rows of the runs table.
 
     Raises:
-        DivergedError: the loss or gradient of some run became NaN or infinite; what was recorded stays, and the other
+        DivergedError: the loss or gradient of some run became NaN or infinite. What was recorded stays, and the other
             runs are trained to their end.
         UserError: the config or the output folder does not serve.
     """
@@ -57,7 +44,7 @@ def train(*configs: Config) -> list[Row]:
         which = (
             f"run {diverged[0]['run_id']} diverged: its"
             if len(rows) == 1
-            else (f"{len(diverged)} of {len(rows)} runs diverged, among them {diverged[0]['run_id']}: its")
+            else f"{len(diverged)} of {len(rows)} runs diverged, among them {diverged[0]['run_id']}: its"
         )
         raise DivergedError(
             f"{which} loss or gradient was not finite at step {diverged[0]['diverged_at']} of {steps}; what was "
@@ -80,21 +67,18 @@ def _train(configs: Sequence[Config]) -> list[Row]:
         return rows
     if config.compilation_cache:
         use_compilation_cache()
-    _ = population.program(configs).segment  # first of all, so that a config that cannot be built leaves no folder
+    # Before the folder is taken: a config that cannot be built, or whose probes do not exist, leaves none.
+    session = Session(configs, label)
     with _records(folder, config) as records:
         if rows := distributed.lead(lambda: _complete(folder)):  # by the process that held the folder until now
             return rows
-        return _Job(configs, records, label).run()
+        return session.run(records)
 
 
 def _records(folder: Path, config: Config) -> Records | Unrecorded:
     """The job's folder, of which the leader takes hold."""
-    resolved = dataclasses.asdict(config)
-    for key in ("overwrite", "compilation_cache", "report", "distributed"):
-        del resolved[key]
-    del resolved["population"]["place"]
     held: list[Records] = []
-    distributed.lead(lambda: held.append(Records(folder, resolved, overwrite=config.overwrite)))
+    distributed.lead(lambda: held.append(Records(folder, recorded(config), overwrite=config.overwrite)))
     return held[0] if held else Unrecorded(folder)
 
 
@@ -109,175 +93,160 @@ def _complete(folder: Path) -> list[Row]:
     return rows if is_complete(folder, rows) else []
 
 
-class _Job:
-    """A population in training."""
+class Session:
+    """One session of a population's training: from its start or its last checkpoint to its end, or to a kill."""
 
-    def __init__(self, configs: Sequence[Config], records: Records | Unrecorded, label: str):
-        self.configs, self.records, self.label = configs, records, label
+    def __init__(self, configs: Sequence[Config], label: str):
+        """Compiles the program.
+
+        Args:
+            configs: the members'.
+            label: names the job for whoever watches.
+
+        Raises:
+            UserError: the config's objects cannot be built, or do not go together.
+        """
+        self.configs, self.label = configs, label
         self.config = configs[0]
-        self.steps = self.config.train.steps
-        self.program: Program = population.program(configs)
-        self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
-        self.feeds = feeds(configs) if distributed.is_leader() else []
-        self.half_lives = [float("nan")] * len(configs)
+        self.at_evaluation = _probes(self.config.probe.at_evaluation, "probe.at_evaluation")
+        self.at_end = _probes(self.config.probe.at_end, "probe.at_end")
+        self.program = program.program(configs)
+        self.program.compile()
 
-    def run(self) -> list[Row]:
-        """Trains to the end; the runs' rows."""
+    def run(self, records: Records | Unrecorded) -> list[Row]:
+        """Trains to the end; returns the runs' rows."""
+        self.records = records
+        self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
         try:
             return self._run()
         finally:
             self.checkpoints.close()
 
     def _run(self) -> list[Row]:
-        rows_before = distributed.lead(lambda: read_runs(self.records.folder))
+        leads, steps = distributed.is_leader(), self.config.train.steps
+        before = distributed.lead(lambda: read_runs(self.records.folder))
         restored = self.checkpoints.restore(self.program.abstract_states)
         step, states = (0, self._first_states()) if restored is None else restored
         self.records.rewind(step if restored else None)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
-        self.rows = self._first_rows(rows_before if restored else [], step, states)
-        for feed in self.feeds:
-            feed.start(self.records.folder, step)
+        diverged_at = distributed.fetch(states.diverged_at).tolist()
+        self.outcomes = Outcomes(
+            self.configs, self.program.tasks, step, diverged_at, before if restored is not None else ()
+        )
+        self.loggers = feeds(self.configs) if leads else []
+        for logger in self.loggers:
+            logger.start(self.records.folder, step)
 
-        if len(self.configs) > 1 and distributed.is_leader():
+        if len(self.configs) > 1 and leads:
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
-        with JobProgress(self.label, self.steps, step, silent=not distributed.is_leader()) as progress:
+        with JobProgress(self.label, steps, step, silent=not leads) as progress:
             if restored is None:
-                self._record(0, states, {})
-            while step < self.steps and not self._at_an_end():
-                first = step + 1
-                step = min(step + self.config.train.eval_every, self.steps)
+                self._evaluate(0, states, {}, 1)
+            while step < steps and not self.outcomes.nothing_left(self.config.train.stop_when_solved):
+                first, step = step + 1, min(step + self.config.train.eval_every, steps)
                 states, scalars = self.program.segment(states)
-                scalars = distributed.fetch(scalars)
-                self._record(step, states, scalars, first)
+                numbers = self._evaluate(step, states, distributed.fetch(scalars), first)
                 self.checkpoints.save(step, states)
-                progress.update(step, self._numbers(scalars))
+                progress.update(step, numbers)
             self._finish(step, states)
-            progress.close(max(row["step"] for row in self.rows), self._statuses(), self._numbers({}))
-        return self.rows
+            reached = max(row["step"] for row in self.outcomes.rows)
+            progress.close(reached, self.outcomes.statuses(), self._scores())
+        return self.outcomes.rows
 
     def _first_states(self) -> RunState:
         return self.program.place([self.program.init(config) for config in self.configs])
 
-    def _first_rows(self, before: list[Row], step: int, states: RunState) -> list[Row]:
-        """Rows of the runs table, with what of an interrupted session still holds at `step`."""
-        rows = []
-        for i, (config, at) in enumerate(
-            zip(self.configs, distributed.fetch(states.diverged_at).tolist(), strict=True)
-        ):
-            task = self.program.tasks[i][0]
-            earlier = before[i] if before else {}
-            solved_at = earlier.get("solved_at")
-            rows.append(
-                {
-                    "run_id": run_id(config),
-                    "status": "running" if at < 0 else "diverged",
-                    "step": step if at < 0 else at,
-                    "solved_at": solved_at if solved_at is not None and solved_at <= step else None,
-                    "diverged_at": None if at < 0 else at,
-                    "score": task.score,
-                    "score_goal": task.score_goal,
-                    **flatten(identity(config)),
-                    **{f"chance.{name}": value for name, value in task.chance().items()},
-                    # Of the last evaluation: where training goes on, the next one replaces them.
-                    **{key: value for key, value in earlier.items() if key.startswith("final.") and value is not None},
-                }
-            )
-        return rows
+    def _evaluate(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int) -> dict[str, float]:
+        """Evaluates, and records the segment that ended at `step`; returns what the progress shows.
 
-    def _record(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int = 1) -> None:
-        """Evaluates, and records the segment that ended at `step`."""
-        diverged_at = distributed.fetch(states.diverged_at)
-        tests = self.program.evaluate(states.params)
-        flow = self.program.gradient_flow(states.params) if self.config.probe.gradient_flow else {}
-        tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
-        news: list[dict[str, list[Row]] | None] = [None] * len(self.rows)
-        for i, row in enumerate(self.rows):
-            if row["diverged_at"] is not None:
-                continue
-            if diverged_at[i] >= 0:
-                row["diverged_at"], row["status"] = int(diverged_at[i]), "diverged"
-            done = min(step, row["diverged_at"] or step)
-            own: dict[str, list[Row]] = {name: [] for name in tables}
-            finals = {name: row.pop(name) for name in list(row) if name.startswith("final.")}
-            steps = {name: values[i] for name, values in scalars.items()}
-            for at, metric, value in train_rows(steps, first, done, self.config.train.log_every):
-                own["metrics"].append({"step": at, "split": "train", "metric": metric, "value": value})
-                if metric == "loss":
-                    finals["final.train.loss"] = value
-            if row["diverged_at"] is None:
-                task, test_set, _ = self.program.tasks[i]
-                summary, scores = summary_rows(task, test_set, {name: values[i] for name, values in tests.items()})
-                own["metrics"] += [
-                    {"step": step, "split": "test", "metric": metric, "value": value}
-                    for metric, value in summary.items()
-                ]
-                own["scores"] += [{"step": step, **score} for score in scores]
-                own_flow = {name: norms[i] for name, norms in flow.items()}
-                own["gradient_flow"] += [{"step": step, **values} for values in flow_rows(own_flow)]
-                decays = decay_metrics(own_flow)
-                own["metrics"] += [
-                    {"step": step, "split": "probe", "metric": metric, "value": value}
-                    for metric, value in decays.items()
-                    if np.isfinite(value)
-                ]
-                self.half_lives[i] = decays.get(f"half_life.{self.config.model.num_layers - 1}.h", np.nan)
-                finals |= {f"final.{metric}": value for metric, value in summary.items()}
-                if row["solved_at"] is None and task.solved(summary):
-                    row["solved_at"] = step
-            row["step"] = done
-            row |= dict(sorted(finals.items()))
-            for name, rows in own.items():
-                tables[name] += [{"run_id": row["run_id"], **values} for values in rows]
-            news[i] = own
-        self.records.write(step, {name: columns(rows) for name, rows in tables.items() if rows})
-        self.records.set_runs(self.rows)
-        for feed in self.feeds:
-            feed.write(step, news)
+        Args:
+            step: training steps done.
+            states: the members' states.
+            scalars: of every step of the segment; none before the first one.
+            first: number of the segment's first step.
+        """
+        outcomes, every = self.outcomes, self.config.train.log_every
+        began = outcomes.left()
+        outcomes.diverge(distributed.fetch(states.diverged_at).tolist())
+        tests = self.program.evaluate(states)
+        summaries = self._summaries(tests)
+        outcomes.diverge([step if not np.isfinite(loss) else -1 for loss in tests["loss"].mean(axis=1)])
+        done = [row["diverged_at"] or step for row in outcomes.rows]
+        ids = outcomes.left()
 
-    def _at_an_end(self) -> bool:
-        """Whether no run has anything left to learn."""
-        stop = self.config.train.stop_when_solved
-        return all(row["diverged_at"] is not None or (stop and row["solved_at"] is not None) for row in self.rows)
+        trained = tables.train_metrics(scalars, began, first, done, every)
+        losses = tables.last_losses(trained)
+        outcomes.evaluate(step, summaries, [losses.get(run, np.nan) for run in outcomes.run_ids])
+        probed, headlines = self._measure(self.at_evaluation, self.config.probe.size, step, states, ids)
+        recorded_now = tables.merged(
+            {
+                "metrics": trained,
+                "scores": tables.scores(tests, self.program.tasks, self.program.test_sets, ids, step),
+            },
+            {"metrics": tables.evaluation_metrics(summaries, ids, step)},
+            *probed,
+        )
+        self._write(step, recorded_now)
+        self.records.set_runs(outcomes.rows)
+        shown = self._scores()
+        if "grad_norm" in scalars:
+            shown["|gradient|"] = float(np.median(scalars["grad_norm"][:, -1]))
+        return shown | headlines
 
-    def _statuses(self) -> str:
-        """`finished`, or `30 finished, 2 diverged`."""
-        counts = collections.Counter(row["status"] for row in self.rows)
-        if len(counts) == 1:
-            return next(iter(counts))
-        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items(), reverse=True))
+    def _summaries(self, tests: dict[str, np.ndarray]) -> list[dict[str, float]]:
+        return [
+            task.summary({name: values[i] for name, values in tests.items()}, test_set)
+            for i, (task, test_set) in enumerate(zip(self.program.tasks, self.program.test_sets, strict=True))
+        ]
+
+    def _measure(
+        self, probes: Sequence[Probe], size: int, step: int, states: RunState, ids: Sequence[str | None]
+    ) -> tuple[list[tables.Tables], dict[str, float]]:
+        """What probes record of the runs with an id, and their headlines: medians over the runs."""
+        probed: list[tables.Tables] = []
+        headlines: dict[str, float] = {}
+        model = self.program.template
+        for probe in probes:
+            measured = self.program.measure(probe, states, size)
+            probed.append(tables.probe_tables(probe, measured, model, self.program.tasks, ids, step))
+            own = [probe.headline(of_run, model) for of_run, run in zip(measured, ids, strict=True) if run]
+            headlines |= {
+                name: float(np.median([numbers[name] for numbers in own])) for name in (own[0] if own else ())
+            }
+        return probed, headlines
+
+    def _write(self, step: int, found: tables.Tables) -> None:
+        found = {name: table for name, table in found.items() if table.num_rows}
+        self.records.write(step, found)
+        for logger in self.loggers:
+            logger.write(step, found)
 
     def _finish(self, step: int, states: RunState) -> None:
         """The last checkpoint, what is shown to readers, and the statuses."""
-        showcase, traces = [], []
+        outcomes = self.outcomes
+        outcomes.finish()
+        ids = outcomes.left()
+        probed, _ = self._measure(self.at_end, self.config.probe.size, step, states, ids)
         whole = distributed.fetch(states.params)
-        for i, row in enumerate(self.rows):
-            if row["diverged_at"] is None:
+        shown = {}
+        for i, (task, run) in enumerate(zip(self.program.tasks, ids, strict=True)):
+            if run is not None:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
-                shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
-                showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
-                if self.config.probe.gate_traces:
-                    gates = functools.partial(self.program.gates, params)
-                    parts = trace_parts(self.program.tasks[i][0], gates)
-                    traces += [{"run_id": row["run_id"], "step": step, **part} for part in parts]
-                row["status"] = "finished"
-        if showcase:
-            self.records.write(step, {"showcase": columns(showcase)})
-        if traces:
-            self.records.write(step, {"gate_traces": concatenated(traces)})
+                shown[run] = task.showcase(functools.partial(self.program.predict, params))
+        self._write(step, tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
         self.checkpoints.save(step, states, force=True)
-        self.records.finish(self.rows)
-        for feed in self.feeds:
-            feed.finish([row["status"] for row in self.rows])
+        self.records.finish(outcomes.rows)
+        for logger in self.loggers:
+            logger.finish([row["status"] for row in outcomes.rows])
 
-    def _numbers(self, scalars: dict[str, np.ndarray]) -> dict[str, float]:
-        """The few numbers that the progress shows: medians over the runs."""
-        score = self.program.task.score
-        numbers = {
-            "loss": [row.get("final.train.loss", np.nan) for row in self.rows],
-            f"test {score}": [row.get(f"final.{score}", np.nan) for row in self.rows],
+    def _scores(self) -> dict[str, float]:
+        """Medians over the runs of the last training loss and test score."""
+        score, rows = self.program.tasks[0].score, self.outcomes.rows
+        return {
+            "loss": float(np.median([row.get("final.train.loss", np.nan) for row in rows])),
+            f"test {score}": float(np.median([row.get(f"final.{score}", np.nan) for row in rows])),
         }
-        if "grad_norm" in scalars:
-            numbers["|gradient|"] = list(scalars["grad_norm"][:, -1])
-        if self.config.probe.gradient_flow:
-            numbers["half-life"] = self.half_lives
-        return {name: float(np.median(values)) for name, values in numbers.items()}
+
+
+def _probes(names: Sequence[str], path: str) -> list[Probe]:
+    return [make_probe(name, f"{path}.{i}") for i, name in enumerate(names)]

@@ -1,40 +1,106 @@
-"""From what a program measured to the rows of the record tables."""
+"""From what a program measured to the tables of the records, each of a whole population."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Int, PyTree
 
-from rnnbench.probes.decay import decay
-from rnnbench.tasks.base import Task
+from rnnbench.model import Model
+from rnnbench.probes.base import Probe
+from rnnbench.records.schemas import SCHEMAS, make_table, table_schema
+from rnnbench.tasks.base import Example, Task
 
-Columns = dict[str, list[Any]]
+Tables = dict[str, pa.Table]
 
 
-def summary_rows(task: Task, test_set: Any, metrics: dict[str, np.ndarray]) -> tuple[dict[str, float], list[dict]]:
-    """A run's test summary, and its score broken down by what the task names in `breakdowns`.
+def train_metrics(
+    scalars: Mapping[str, Float[np.ndarray, "members steps"]],
+    run_ids: Sequence[str | None],
+    first: int,
+    done: Sequence[int],
+    every: int,
+) -> pa.Table:
+    """Returns rows of `metrics` of a segment's training steps: means over windows, named by their last step.
 
     Args:
-        task: the task.
-        test_set: its test set, as numpy arrays.
-        metrics: metrics of every example, each `(size,)`.
-
-    Returns:
-        The summary by name of metric, and rows of the `scores` table without run and step.
+        scalars: every step's scalars.
+        run_ids: the members'; None: nothing of that member is recorded.
+        first: number of the segment's first step, from 1.
+        done: number of the last step that each member did; later ones are ignored.
+        every: steps in a window; the segment's end closes one early.
     """
-    rows = []
-    for by in task.breakdowns:
-        where = test_set.info[by]
-        for low, high in bins(where, logarithmic=by == "distance"):
-            inside = metrics[task.score][(where >= low) & (where <= high)]
-            where_and_what = {"metric": task.score, "by": by, "low": low, "high": high}
-            rows.append({**where_and_what, "value": float(inside.mean()), "count": len(inside)})
-    return task.summary(metrics, test_set), rows
+    parts = []
+    for i, (run_id, last) in enumerate(zip(run_ids, done, strict=True)):
+        steps = np.arange(first, last + 1)
+        if run_id is None or len(steps) == 0:
+            continue
+        starts = np.flatnonzero(np.r_[True, np.diff((steps - 1) // every) > 0])
+        ends = np.r_[starts[1:], len(steps)]
+        for name, values in scalars.items():
+            means = np.add.reduceat(values[i, : len(steps)].astype(np.float64), starts) / (ends - starts)
+            parts.append({"run_id": run_id, "step": steps[ends - 1], "split": "train", "metric": name, "value": means})
+    return make_table(SCHEMAS["metrics"], parts)
+
+
+def last_losses(train: pa.Table) -> dict[str, float]:
+    """Returns each run's last loss in rows that `train_metrics` made, by run id."""
+    losses = train.filter(pc.equal(train["metric"], "loss"))
+    return dict(zip(losses["run_id"].to_pylist(), losses["value"].to_pylist(), strict=True))
+
+
+def evaluation_metrics(summaries: Sequence[Mapping[str, float]], run_ids: Sequence[str | None], step: int) -> pa.Table:
+    """Returns rows of `metrics` of an evaluation.
+
+    Args:
+        summaries: each member's test summary.
+        run_ids: the members'; None: nothing of that member is recorded.
+        step: training steps done.
+    """
+    return make_table(
+        SCHEMAS["metrics"],
+        [
+            {"run_id": run_id, "step": step, "split": "test", "metric": [*summary], "value": [*summary.values()]}
+            for summary, run_id in zip(summaries, run_ids, strict=True)
+            if run_id is not None
+        ],
+    )
+
+
+def scores(
+    tests: Mapping[str, Float[np.ndarray, "members size"]],
+    tasks: Sequence[Task],
+    test_sets: Sequence[Example],
+    run_ids: Sequence[str | None],
+    step: int,
+) -> pa.Table:
+    """Returns rows of `scores`: the test score broken down by what each task names in `breakdowns`.
+
+    Args:
+        tests: metrics of every example of the test set.
+        tasks: the members'.
+        test_sets: the members', as NumPy arrays.
+        run_ids: the members'; None: nothing of that member is recorded.
+        step: training steps done.
+    """
+    parts = []
+    for i, (task, test_set, run_id) in enumerate(zip(tasks, test_sets, run_ids, strict=True)):
+        if run_id is None:
+            continue
+        values = tests[task.score][i]
+        for by in task.breakdowns:
+            where = np.asarray(test_set.info[by])
+            for low, high in bins(where, logarithmic=by == "distance"):
+                inside = values[(where >= low) & (where <= high)]
+                about = {"run_id": run_id, "step": step, "metric": task.score, "by": by, "low": low, "high": high}
+                parts.append({**about, "value": inside.mean(), "count": len(inside)})
+    return make_table(SCHEMAS["scores"], parts)
 
 
 def bins(values: Int[np.ndarray, " size"], *, logarithmic: bool) -> list[tuple[int, int]]:
-    """The inclusive bins that hold any of the values: 1-2, 3-4, 5-8, 9-16, ... if logarithmic, else one for each."""
+    """Returns the inclusive bins that hold any of the values: 1-2, 3-4, 5-8, ... if logarithmic, else one for each."""
     present = np.unique(values).tolist()
     if not logarithmic:
         return [(value, value) for value in present]
@@ -42,83 +108,48 @@ def bins(values: Int[np.ndarray, " size"], *, logarithmic: bool) -> list[tuple[i
     return [(1 if high == 2 else high // 2 + 1, high) for high in highs]
 
 
-def train_rows(
-    scalars: dict[str, Float[np.ndarray, " steps"]], first: int, done: int, every: int
-) -> list[tuple[int, str, float]]:
-    """(step, metric, value) rows of a segment: means over windows of `every` steps, named by their last step.
+def probe_tables(
+    probe: Probe,
+    measured: Sequence[PyTree],
+    model: Model,
+    tasks: Sequence[Task],
+    run_ids: Sequence[str | None],
+    step: int,
+) -> Tables:
+    """Returns the tables of a probe, and the rows that it adds to `metrics`; those without rows are left out.
 
     Args:
-        scalars: a run's scalars of every step of the segment.
-        first: number of the segment's first step, from 1.
-        done: number of the last step that was done; later ones are ignored.
-        every: steps in a window; the segment's end closes one early.
+        probe: the probe.
+        measured: what it measured of each member.
+        model: the members' structure.
+        tasks: the members'.
+        run_ids: the members'; None: nothing of that member is recorded.
+        step: training steps done.
+
+    Raises:
+        ValueError: the probe returned rows for a table, or columns, that it does not declare.
     """
-    steps = np.arange(first, done + 1)
-    if len(steps) == 0:
-        return []
-    starts = np.flatnonzero(np.r_[True, np.diff((steps - 1) // every) > 0])
-    ends = steps[np.r_[starts[1:], len(steps)] - 1]
-    counts = np.diff(np.r_[starts, len(steps)])
-    return [
-        (int(step), name, float(mean))
-        for name, values in scalars.items()
-        for step, mean in zip(
-            ends, np.add.reduceat(values[: len(steps)].astype(np.float64), starts) / counts, strict=True
-        )
-    ]
+    schemas = {name: table_schema(columns) for name, columns in probe.tables.items()}
+    schemas["metrics"] = SCHEMAS["metrics"]
+    parts: dict[str, list[dict[str, Any]]] = {name: [] for name in schemas}
+    for own, task, run_id in zip(measured, tasks, run_ids, strict=True):
+        if run_id is None:
+            continue
+        for name, rows in probe.rows(own, model, task).items():
+            if name not in parts:
+                raise ValueError(f"probe {probe.name}: expected rows of {', '.join(schemas)}, got some of {name!r}")
+            parts[name] += [{"run_id": run_id, "step": step, **part} for part in rows]
+    return {name: make_table(schemas[name], own) for name, own in parts.items() if own}
 
 
-def columns(rows: Sequence[dict[str, Any]]) -> Columns:
-    """Rows as columns."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def showcase(shown: Mapping[str, Sequence[Mapping[str, Any]]], step: int) -> pa.Table:
+    """Returns the `showcase` table from what each run's task shows a reader, by run id."""
+    schema = SCHEMAS["showcase"]
+    rows = [{"run_id": run_id, "step": step, **row} for run_id, of_run in shown.items() for row in of_run]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
-Flow = dict[tuple[int, str], Float[np.ndarray, "4 time"]]
-"""Of one run, by (layer, state): at every time step the mean gradient norm over the probe batch, and its quantiles."""
-
-
-def flow_rows(flow: Flow) -> list[dict[str, Any]]:
-    """Rows of the `gradient_flow` table without run and step."""
-    return [
-        {"layer": layer, "state": state, "time": t, "norm": norm, "q10": q10, "q50": q50, "q90": q90}
-        for (layer, state), norms in flow.items()
-        for t, (norm, q10, q50, q90) in enumerate(norms.T.tolist())
-    ]
-
-
-def decay_metrics(flow: Flow) -> dict[str, float]:
-    """`rnnbench.decay.decay` of the mean norms, as `<name>.<layer>.<state>`."""
-    return {
-        f"{name}.{layer}.{state}": value
-        for (layer, state), norms in flow.items()
-        for name, value in decay(norms[0]).items()
-    }
-
-
-def trace_parts(task: Task, gates: Callable[[Any, Any], dict[tuple[int, str], Any]]) -> list[dict[str, Any]]:
-    """The gates through the task's `trace_set`: columns of the `gate_traces` table without run and step, in parts.
-
-    Args:
-        task: the task.
-        gates: inputs and mask to `probes.gate_values`.
-    """
-    inputs, mask, sentences = task.trace_set()
-    if not sentences:
-        return []
-    parts = []
-    for (layer, gate), values in gates(inputs, mask).items():
-        for sentence, words in enumerate(sentences):
-            own = np.asarray(values)[: len(words), sentence]
-            time, unit = np.indices(own.shape)
-            where = {"sentence": sentence, "layer": layer, "gate": gate, "time": time.ravel(), "unit": unit.ravel()}
-            parts.append({**where, "word": np.repeat(words, own.shape[1]), "value": own.ravel()})
-    return parts
-
-
-def concatenated(parts: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Columns, one after the other; a scalar counts for all rows of its part."""
-    sizes = [max(np.size(column) for column in part.values()) for part in parts]
-    return {
-        name: np.concatenate([np.broadcast_to(part[name], size) for part, size in zip(parts, sizes, strict=True)])
-        for name in parts[0]
-    }
+def merged(*several: Tables) -> Tables:
+    """Returns all tables by name, those of one name one after the other."""
+    names = dict.fromkeys(name for tables in several for name in tables)
+    return {name: pa.concat_tables([tables[name] for tables in several if name in tables]) for name in names}

@@ -10,7 +10,7 @@ from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
 from rnnbench.model import Model
-from rnnbench.probes import gate_values
+from rnnbench.probes.gates import gate_values
 from rnnbench.tasks import Adding
 
 LENGTH, HIDDEN, BATCH = 5, 3, 2

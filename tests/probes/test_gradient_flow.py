@@ -11,7 +11,7 @@ from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
 from rnnbench.model import Model
-from rnnbench.probes import gradient_flow
+from rnnbench.probes.gradient_flow import gradient_flow
 from rnnbench.tasks import Adding
 from rnnbench.tasks.base import Example
 

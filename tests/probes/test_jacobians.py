@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
-from rnnbench.probes import jacobians, lyapunov_exponents, singular_values, spectral_radii
+from rnnbench.probes import jacobians
+from rnnbench.probes.jacobians import lyapunov_exponents, singular_values, spectral_radii
 
 LENGTH, FEATURES, HIDDEN = 12, 2, 5
 

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnbench.probes import memory
-from rnnbench.probes.memory import RIDGES
+from rnnbench.probes.memory import RIDGES, memory
 
 
 def test_is_that_of_fits_without_each_example():

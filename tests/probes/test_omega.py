@@ -10,8 +10,8 @@ from flax import nnx
 
 from rnnbench.cells import LSTM, VanillaRNN
 from rnnbench.model import Model
-from rnnbench.probes import omega
 from rnnbench.probes.gradient_flow import state_gradients
+from rnnbench.probes.omega import omega
 from rnnbench.tasks import Adding
 
 LENGTH, HIDDEN, BATCH = 6, 4, 3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnbench.config.schema import Config
-from rnnbench.probes import gradient_flow
+from rnnbench.probes.gradient_flow import gradient_flow
 from rnnbench.training.program import Program, program
 
 Compose = Callable[..., Config]

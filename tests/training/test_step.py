@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from rnnbench.config.schema import Config
-from rnnbench.probes import omega
+from rnnbench.probes.omega import omega
 from rnnbench.training.program import program
 
 Compose = Callable[..., Config]

@@ -1,0 +1,48 @@
+"""Finds probes: those of this folder by their names, anyone's by the dotted name of the class."""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from rnnbench import probes
+from rnnbench.config.messages import did_you_mean
+from rnnbench.config.objects import instantiate
+from rnnbench.errors import UserError
+from rnnbench.probes.base import Probe
+
+
+@functools.cache
+def built_in() -> dict[str, type[Probe]]:
+    """Returns the probes of this folder by name: whatever class in it is one."""
+    found = {}
+    for module in pkgutil.iter_modules(probes.__path__):
+        for value in vars(importlib.import_module(f"{probes.__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, Probe) and value is not Probe:
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def make_probe(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> Probe:
+    """Returns the probe of a name.
+
+    Args:
+        name: one of `built_in`, or the dotted name of a class, such as `my_probes.EffectiveRank`.
+        path: where the name comes from, for messages.
+        arguments: of its constructor.
+
+    Raises:
+        UserError: there is no such probe, or it does not take the arguments.
+    """
+    known = built_in()
+    if name not in known and "." not in name:
+        raise UserError(
+            f"{path}: expected one of {', '.join(known)}, or the dotted name of a class, got {name!r}"
+            f"{did_you_mean(name, known)}"
+        )
+    target = f"{known[name].__module__}.{known[name].__qualname__}" if name in known else name
+    probe = instantiate({"_target_": target, **(arguments or {})}, path)
+    if not isinstance(probe, Probe):
+        raise UserError(f"{path}: expected a subclass of rnnbench.probes.Probe, got {target}")
+    return probe

@@ -1,0 +1,50 @@
+"""The gates word by word, through sentences that the task names."""
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+import pyarrow as pa
+from jaxtyping import PyTree
+
+from rnnbench.model import Model
+from rnnbench.probes.base import Columns, Probe
+from rnnbench.probes.gates import gate_values
+from rnnbench.tasks.base import Example, Task
+
+
+class GateTraces(Probe):
+    """The value of every gate in every unit at every word of the task's traced sentences; of other tasks, nothing."""
+
+    name = "gate_traces"
+    tables: ClassVar = {
+        "gate_traces": {
+            "sentence": pa.int64(),
+            "time": pa.int64(),
+            "word": pa.string(),
+            "layer": pa.int64(),
+            "gate": pa.string(),
+            "unit": pa.int64(),
+            "value": pa.float32(),
+        }
+    }
+    figures: ClassVar = {"gate_traces": ("rnnbench.figures.gates.gate_traces",)}
+
+    def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
+        """By (layer, gate): values `(time, sentence, hidden)`."""
+        del batch, answer
+        inputs, mask, sentences = task.trace_set()
+        return gate_values(model, jnp.asarray(inputs), jnp.asarray(mask)) if sentences else {}
+
+    def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
+        """A row for every word, gate and unit."""
+        del model
+        parts: list[Columns] = []
+        sentences = task.trace_set()[2]
+        for (layer, gate), values in measured.items():
+            for sentence, words in enumerate(sentences):
+                own = values[: len(words), sentence]
+                time, unit = np.indices(own.shape)
+                where = {"sentence": sentence, "layer": layer, "gate": gate, "time": time.ravel(), "unit": unit.ravel()}
+                parts.append({**where, "word": np.repeat(words, own.shape[1]), "value": own.ravel()})
+        return {"gate_traces": parts}
