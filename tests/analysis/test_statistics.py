@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import tables_of
 
 from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import label_runs
@@ -183,7 +184,9 @@ def record(folder: Path, frame: pd.DataFrame) -> None:
     rows = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
     with Records(folder / "job", {}) as records:
         records.set_runs(rows)
-        records.write(0, {"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "accuracy", "value": 0.5}})
+        records.write(
+            0, tables_of({"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "accuracy", "value": 0.5}})
+        )
         records.finish(rows)
 
 

@@ -1,38 +1,21 @@
 """What is recorded comes back as tidy tables, whatever jobs it was spread over."""
 
+import os
 import subprocess
 import sys
 import time
 
 import pandas as pd
 import pytest
+from helpers import tables_of
 
 import rnnbench
-from rnnbench.analysis.tables import (
-    load_gate_traces,
-    load_gates,
-    load_gradient_flow,
-    load_memory,
-    load_metrics,
-    load_runs,
-    load_scores,
-    load_showcase,
-    load_spectra,
-)
+from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, load_table, table_names
 from rnnbench.errors import UserError
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 
-LOADERS = {
-    "metrics": load_metrics,
-    "scores": load_scores,
-    "gradient_flow": load_gradient_flow,
-    "showcase": load_showcase,
-    "gate_traces": load_gate_traces,
-    "gates": load_gates,
-    "spectra": load_spectra,
-    "memory": load_memory,
-}
+LOADERS = {"metrics": load_metrics, "scores": load_scores, "showcase": load_showcase}
 
 
 def row(run_id, status="finished", step=200, **more):
@@ -46,7 +29,7 @@ def record(folder, rows, steps=(0, 100, 200), offset=0.0, finish=True):
         for step in steps:
             columns = {"run_id": [run["run_id"] for run in rows], "step": step, "split": "test", "metric": "accuracy"}
             value = [step + offset + int(run["run_id"], 36) / 1000 for run in rows]
-            owner.write(step, {"metrics": {**columns, "value": value}})
+            owner.write(step, tables_of({"metrics": {**columns, "value": value}}))
             owner.set_runs(rows)
         if finish:
             owner.finish(rows)
@@ -125,6 +108,8 @@ def test_tables_without_rows_keep_their_columns(tmp_path, name):
     with Records(tmp_path / "job", {}) as owner:
         owner.set_runs([row("a")])
     assert LOADERS[name](tmp_path).columns.tolist() == SCHEMAS[name].names
+    assert load_table(tmp_path, "unheard_of").columns.tolist() == ["run_id", "step"]
+    assert table_names(tmp_path) == []
 
 
 @pytest.mark.parametrize("load", [load_runs, *LOADERS.values()])
@@ -157,7 +142,7 @@ def test_broken_files_are_named(tmp_path):
 
 
 def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnbench.records.files.os.fsync", lambda descriptor: None)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     config = {f"model.key{index}": index / 2 for index in range(20)}
     for index in range(200):
         record(tmp_path / f"job-{index}", [row(f"{index}", **config)], steps=(100,))

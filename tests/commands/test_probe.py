@@ -27,12 +27,12 @@ def linear(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Path:
     output = tmp_path_factory.mktemp("linear")
     cell = ["model=rnn", "model.cell.activation=identity", "optimizer.learning_rate=0"]
     assert main([*tiny, *cell, "task.length=9", "-m", "seed=0,1", f"output={output}"]) == 0
-    assert main(["probe", str(output), "--size", "40", "--lags", "1,4,9"]) == 0
+    assert main(["probe", str(output), "--size", "40", "--set", "jacobians.lags=[1,4,9]"]) == 0
     return output
 
 
 def test_spectra_of_a_linear_network(linear: Path) -> None:
-    spectra = rnnbench.load_spectra(linear)
+    spectra = rnnbench.load_table(linear, "spectra")
     assert spectra.groupby("run_id").size().nunique() == 1
     singular = spectra[spectra["kind"] == "singular_value"]
     assert set(singular["lag"]) == {1, 4, 9}
@@ -46,21 +46,21 @@ def test_spectra_of_a_linear_network(linear: Path) -> None:
 
 def test_gates_and_memory_have_every_unit_and_step(linear: Path) -> None:
     hidden = int(rnnbench.load_runs(linear)["model.hidden_size"].iloc[0])
-    gates, memory = rnnbench.load_gates(linear), rnnbench.load_memory(linear)
+    gates, memory = rnnbench.load_table(linear, "gates"), rnnbench.load_table(linear, "memory")
     assert len(gates) == 2 * 9 * hidden
-    assert gates["time_constant"].isna().all(), "the identity is not between 0 and 1"
+    assert rnnbench.load_table(linear, "retention").empty, "no gate retains the state"
     assert (gates["low"] + gates["high"] <= 1 + 1e-6).all()
     assert set(memory["state"]) == {"h"}, "the only state"
     assert memory.groupby("run_id")["time"].apply(list).tolist() == [list(range(9))] * 2
     assert memory["r2"][memory["time"] == 0].min() > 0.9
-    assert rnnbench.load_gate_traces(linear).empty, "the adding problem has no words"
+    assert rnnbench.load_table(linear, "gate_traces").empty, "the adding problem has no words"
 
 
 def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str], capsys) -> None:
     train = ["model=lstm", "task=sentence_completion", "task.max_distance=16", "train.steps=2", f"output={tmp_path}"]
     tiny = [override for override in tiny if not override.startswith("task.length")]
     assert main([*tiny, *train]) == 0
-    traces = rnnbench.load_gate_traces(tmp_path)
+    traces = rnnbench.load_table(tmp_path, "gate_traces")
     assert set(traces["gate"]) == {"input", "forget", "candidate", "output"}
     first = traces[(traces["sentence"] == 0) & (traces["gate"] == "forget") & (traces["unit"] == 0)]
     assert " ".join(first["word"]).startswith("today , due to my current job situation")
@@ -69,16 +69,15 @@ def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str
     assert main(["probe", str(tmp_path), "--size", "16"]) == 0
     assert "LSTM" in capsys.readouterr().out
     assert [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))] == runs
-    again = rnnbench.load_gate_traces(tmp_path)
+    again = rnnbench.load_table(tmp_path, "gate_traces")
     np.testing.assert_allclose(again["value"], traces["value"], atol=1e-6)
-    gates = rnnbench.load_gates(tmp_path).set_index("gate")
-    np.testing.assert_allclose(
-        gates.loc["forget", "time_constant"], 1 / (1 - gates.loc["forget", "mean"].to_numpy()), rtol=1e-5
-    )
-    assert gates.loc["candidate", "time_constant"].isna().all()
-    spectra = rnnbench.load_spectra(tmp_path)
+    gates, retention = rnnbench.load_table(tmp_path, "gates"), rnnbench.load_table(tmp_path, "retention")
+    assert set(retention["state"]) == {"c"}
+    forget = gates[gates["gate"] == "forget"].reset_index(drop=True)
+    np.testing.assert_allclose(retention["mean"], forget["mean"])
+    spectra = rnnbench.load_table(tmp_path, "spectra")
     assert set(spectra["state"][spectra["kind"] == "singular_value"]) == {"h", "h,c"}
-    memory = rnnbench.load_memory(tmp_path)
+    memory = rnnbench.load_table(tmp_path, "memory")
     assert set(memory["state"]) == {"h", "h,c"}
     assert main([*tiny, *train]) == 0, "a probed run is still complete"
 
@@ -102,7 +101,7 @@ def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny
     assert main(["probe", str(folder)]) == 0
     with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())) as records:
         records.rewind(4)
-    assert rnnbench.load_spectra(folder).empty
+    assert rnnbench.load_table(folder, "spectra").empty
     assert rnnbench.load_metrics(folder)["step"].max() == 4
 
 
@@ -115,7 +114,7 @@ def test_runs_are_named_by_what_differs_and_diverged_ones_left_out(tmp_path: Pat
     assert "1 of 3 runs diverged and are not probed" in printed
     assert "Adding: RNN, learning rate 0.001" in printed
     assert "Adding: RNN, learning rate 0.01" in printed
-    assert rnnbench.load_memory(tmp_path)["run_id"].nunique() == 2
+    assert rnnbench.load_table(tmp_path, "memory")["run_id"].nunique() == 2
 
 
 @pytest.mark.parametrize("text", ["hello", "a: [", ""])
@@ -137,13 +136,26 @@ def test_without_a_whole_checkpoint_there_is_nothing_to_probe(linear: Path, tmp_
 
 def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_path: Path, capsys) -> None:
     copy = shutil.copytree(linear, tmp_path / "copy")
-    before = rnnbench.load_spectra(copy)
-    assert main(["probe", str(copy), "--lags", "10"]) == 2
-    assert "--lags: expected 1 to the 9 steps up to the answer, got 10" in capsys.readouterr().err
-    assert rnnbench.load_spectra(copy).equals(before)
-    with pytest.raises(SystemExit):
-        main(["probe", str(copy), "--lags", "1,x"])
-    assert "expected a whole number, 1 or more, got 'x'" in capsys.readouterr().err
+    before = rnnbench.load_table(copy, "spectra")
+    assert main(["probe", str(copy), "--set", "jacobians.lags=[10]"]) == 2
+    assert "probe jacobians.lags: expected 1 to the 9 steps up to the answer, got 10" in capsys.readouterr().err
+    assert rnnbench.load_table(copy, "spectra").equals(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--probes", "gate"], "expected one of gate_traces, gates, gradient_flow, jacobians, memory, or the dotted"),
+        (["--probes", "no.Probe"], "cannot import no.Probe"),
+        (["--probes", "rnnbench.cells.LSTM"], "expected a subclass of rnnbench.probes.Probe"),
+        (["--set", "jacobians.lags=[0]"], "jacobians.lags: expected whole numbers, 1 or more, got 0"),
+        (["--set", "jacobians.lag=[1]"], "jacobians.lag: unknown key"),
+        (["--set", "nothing=1"], "expected PROBE.ARGUMENT=VALUE"),
+    ],
+)
+def test_mistakes_are_said(linear: Path, arguments: list[str], message: str, capsys) -> None:
+    assert main(["probe", str(linear), *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_run_in_training_is_left_alone(linear: Path, tmp_path: Path, capsys) -> None:
@@ -184,6 +196,6 @@ def test_a_foreign_cell_has_spectra_and_memory(
     assert main([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
     assert main(["probe", str(output)]) == 0
     assert "Adding: odd" in capsys.readouterr().out
-    assert rnnbench.load_gates(output).empty
-    assert set(rnnbench.load_spectra(output)["kind"]) == {"singular_value", "lyapunov_exponent"}
-    assert set(rnnbench.load_memory(output)["state"]) == {"s0"}
+    assert rnnbench.load_table(output, "gates").empty
+    assert set(rnnbench.load_table(output, "spectra")["kind"]) == {"singular_value", "lyapunov_exponent"}
+    assert set(rnnbench.load_table(output, "memory")["state"]) == {"s0"}

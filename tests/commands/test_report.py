@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import tables_of
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from rnnbench.commands import report
@@ -58,7 +59,7 @@ def record(root, model="gru", seed=0, status="finished", result=0.75, without=()
                      "probability": [0.25, 0.75]},
     }  # fmt: skip
     with Records(root / run_id, {}) as owner:
-        owner.write(40, {name: table for name, table in tables.items() if name not in without})
+        owner.write(40, tables_of({name: table for name, table in tables.items() if name not in without}))
         owner.set_runs([{**row, **more}])
 
 
@@ -184,7 +185,7 @@ def test_states_of_several_layers_are_told_apart(tmp_path):
     [folder] = tmp_path.iterdir()
     states = {"layer": [0, 0, 1, 1], "state": ["c", "h"] * 2, "norm": 1.0, "q10": 1.0, "q50": 1.0, "q90": 1.0}
     with Records(folder, {}) as owner:
-        owner.write(50, {"gradient_flow": {"run_id": folder.name, "step": 0, "time": 0, **states}})
+        owner.write(50, tables_of({"gradient_flow": {"run_id": folder.name, "step": 0, "time": 0, **states}}))
     flow, *maps = figures(section(written(tmp_path), "gradient-flow"))
     names = [f"LSTM, layer {layer}{state}" for layer in (1, 2) for state in ("", ", cell state")]
     assert [trace["name"] for trace in flow["data"]] == names
@@ -251,7 +252,7 @@ def test_gradients_that_vanish_or_explode_have_a_page(tmp_path):
         [folder] = (tmp_path / name).iterdir()
         deciles = dict.fromkeys(("q10", "q50", "q90"), np.nan)
         with Records(folder, {}) as owner:
-            owner.write(50, {"gradient_flow": {**flow, "run_id": folder.name, "norm": norms, **deciles}})
+            owner.write(50, tables_of({"gradient_flow": {**flow, "run_id": folder.name, "norm": norms, **deciles}}))
         shown = figures(section(written(tmp_path / name), "gradient-flow"))
         assert len(shown) == {"none": 0, "all": 3, "nan": 3}[name]
 

@@ -5,6 +5,7 @@ import pty
 import re
 
 import pytest
+from helpers import tables_of
 
 from rnnbench.commands import show
 from rnnbench.errors import UserError
@@ -36,7 +37,7 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
         if with_showcase:
             words = {"continuation": ["need", "had"], "correct": [False, True]}
             tables["showcase"] = {**at, "prompt": PROMPT, **words, "probability": [1 - prob, prob]}
-        owner.write(40, tables)
+        owner.write(40, tables_of(tables))
         owner.set_runs([{**row, **more}])
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import tables_of
 
 from rnnbench.commands import status
 from rnnbench.errors import UserError
@@ -26,7 +27,9 @@ def test_every_kind_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str
     record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 100} for run in "abcdef"})
     with Records(tmp_path / "done", {}) as records:
         records.set_runs([row("a", "running", 0)])
-        records.write(0, {"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "mse", "value": 0.5}})
+        records.write(
+            0, tables_of({"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "mse", "value": 0.5}})
+        )
         records.finish([row("a", "finished", 100), row("b", "diverged", 7)])
     with Records(tmp_path / "stopped", {}) as records:
         records.set_runs([row("c", "running", 40)])

@@ -61,7 +61,7 @@ def test_the_real_command_trains_its_cell_on_its_task(tmp_path: Path, entry: lis
     assert (run["status"], run["step"], run["chance.accuracy"]) == ("finished", 200, 0.25)
     assert run["final.accuracy"] > 0.5, "it learns"
     assert set(rnnbench.load_scores(tmp_path).by) == {"distance"}
-    flow = rnnbench.load_gradient_flow(tmp_path)
+    flow = rnnbench.load_table(tmp_path, "gradient_flow")
     assert set(flow.state) == {"h"}
     assert (flow.norm > 0).all()
     measured = set(rnnbench.load_metrics(tmp_path).metric)

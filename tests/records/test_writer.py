@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset
 import pytest
+from helpers import tables_of
 
 from rnnbench import records
 from rnnbench.errors import UserError
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import read_runs, read_table
-from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 
 CONFIG = {"model": {"name": "gru"}, "train": {"clip_norm": None}}
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back_while_training_and_after(folder):
     with Records(folder, CONFIG) as owner:
         owner.start_session(0, devices=["cpu"])
         for step in (0, 100, 200):
-            owner.write(step, {"metrics": metrics(step, ("a", "b"))})
+            owner.write(step, tables_of({"metrics": metrics(step, ("a", "b"))}))
             owner.set_runs([row("a", step=step), row("b", step=step)])
         running = read_table(folder, "metrics")
         assert running["step"].to_pylist() == [0, 0, 100, 100, 200, 200]
@@ -91,17 +91,18 @@ def test_columns_may_be_arrays_lists_or_scalars(folder):
     flow["norm"] = np.array([0, 1e-30, np.nan], np.float32)
     flow |= dict.fromkeys(("q10", "q50", "q90"), 0.5)
     with Records(folder, CONFIG) as owner:
-        owner.write(0, {"gradient_flow": flow})
+        owner.write(0, tables_of({"gradient_flow": flow}))
         first = (folder / "gradient_flow/00000000.parquet").read_bytes()
-        owner.write(0, {"gradient_flow": {**flow, "step": [0, 0, 0], "time": [0, 1, 2], "norm": flow["norm"].tolist()}})
+        owner.write(
+            0,
+            tables_of({"gradient_flow": {**flow, "step": [0, 0, 0], "time": [0, 1, 2], "norm": flow["norm"].tolist()}}),
+        )
         assert (folder / "gradient_flow/00000000.parquet").read_bytes() == first
-        owner.write(1, {"gradient_flow": {**flow, "time": [], "norm": []}})
+        owner.write(1, tables_of({"gradient_flow": {**flow, "time": [], "norm": []}}))
         with pytest.raises(ValueError, match="expected the columns"):
-            owner.write(1, {"gradient_flow": {"norm": [1.0]}})
-        with pytest.raises(ValueError, match="no table 'flow'"):
-            owner.write(1, {"flow": flow})
+            owner.write(1, tables_of({"gradient_flow": {"norm": [1.0]}}))
     table = read_table(folder, "gradient_flow")
-    assert table.schema == SCHEMAS["gradient_flow"]
+    assert table.schema.names[:2] == ["run_id", "step"]
     assert table["norm"].to_pylist()[:2] == [0, pytest.approx(1e-30)]
     assert np.isnan(table["norm"].to_pylist()[2])
 
@@ -109,8 +110,8 @@ def test_columns_may_be_arrays_lists_or_scalars(folder):
 def test_other_programs_read_the_folder_as_it_is(folder):
     with Records(folder, CONFIG) as owner:
         owner.set_runs([row("a", **{"train.clip_norm": None}), row("b", **{"train.clip_norm": 1})])
-        owner.write(100, {"metrics": metrics(100)})
-        owner.write(200, {"metrics": metrics(200)})
+        owner.write(100, tables_of({"metrics": metrics(100)}))
+        owner.write(200, tables_of({"metrics": metrics(200)}))
         (folder / "metrics/.00000300.parquet.tmp").write_bytes(b"half")
         assert pyarrow.dataset.dataset(folder / "metrics").to_table()["step"].to_pylist() == [100, 200]
         assert pd.read_parquet(folder / "metrics")["value"].tolist() == [100, 200]
@@ -135,7 +136,7 @@ def train(folder, start, stop, until_merge=False):
         owner.rewind(start)
         owner.start_session(start or 0)
         for step in range(0 if start is None else start + 100, stop + 1, 100):
-            owner.write(step, {"metrics": metrics(step), "scores": scores(step)})
+            owner.write(step, tables_of({"metrics": metrics(step), "scores": scores(step)}))
             owner.set_runs([row(step=step)])
         if stop == 500:
             owner.finish([row("r", "finished", 500)])
@@ -214,7 +215,7 @@ with Records(sys.argv[1], {}) as owner:
     step = 0
     while True:
         columns = {"run_id": list("abcdef"), "step": step, "split": "test", "metric": "accuracy", "value": float(step)}
-        owner.write(step, {"metrics": columns})
+        owner.write(step, tables_of({"metrics": columns}))
         runs = [{"run_id": name, "status": "running", "step": step, "solved_at": None, "diverged_at": None,
                  "score": "accuracy", "score_goal": "max"} for name in "abcdef"]
         owner.set_runs(runs)
@@ -330,7 +331,7 @@ def test_an_output_that_is_a_file_or_read_only_is_named(tmp_path, monkeypatch):
 
 def test_a_full_disk_loses_nothing_that_was_recorded(folder, monkeypatch):
     with Records(folder, CONFIG) as owner:
-        owner.write(100, {"metrics": metrics(100)})
+        owner.write(100, tables_of({"metrics": metrics(100)}))
         owner.set_runs([row(step=100)])
         before = contents(folder)
 
@@ -338,12 +339,15 @@ def test_a_full_disk_loses_nothing_that_was_recorded(folder, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(records.os, "fsync", full)
-        for write in (lambda: owner.write(200, {"metrics": metrics(200)}), lambda: owner.set_runs([row(step=200)])):
+        for write in (
+            lambda: owner.write(200, tables_of({"metrics": metrics(200)})),
+            lambda: owner.set_runs([row(step=200)]),
+        ):
             with pytest.raises(UserError, match=r"No space left on device; what was .* kept; free some space"):
                 write()
         assert contents(folder) == before  # no half file stays to fill the disk
         monkeypatch.undo()
-        owner.write(200, {"metrics": metrics(200)})
+        owner.write(200, tables_of({"metrics": metrics(200)}))
     assert steps(folder) == [100, 200]
 
 
@@ -368,4 +372,4 @@ def test_a_closed_owner_writes_no_more(folder):
     with Records(folder, CONFIG) as owner:
         pass
     with pytest.raises(ValueError, match="was closed"):
-        owner.write(100, {"metrics": metrics(100)})
+        owner.write(100, tables_of({"metrics": metrics(100)}))

@@ -15,6 +15,7 @@ from rnnbench.commands import cli
 from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
+from rnnbench.probes.gradient_flow import GradientFlow
 from rnnbench.records.writer import Records
 from rnnbench.sweeps.launch import run
 from rnnbench.sweeps.plan import _parts
@@ -235,8 +236,8 @@ def test_four_devices_give_the_tables_of_one(tiny: list[str], tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(population, "_program", lambda shared, devices: build(shared, devices[:1]))
         assert sweep(tiny, tmp_path / "one", "model=rnn,gru", "seed=range(6)") == 0
-    for load in (rnnbench.load_metrics, rnnbench.load_scores, rnnbench.load_gradient_flow):
-        four, one = load(tmp_path / "four"), load(tmp_path / "one")
+    for name in ("metrics", "scores", "gradient_flow"):
+        four, one = rnnbench.load_table(tmp_path / "four", name), rnnbench.load_table(tmp_path / "one", name)
         value = ["norm", "q10", "q50", "q90"] if "norm" in four else ["value"]
         assert four.drop(columns=value).equals(one.drop(columns=value))
         np.testing.assert_allclose(four[value], one[value], rtol=1e-3, atol=1e-6)
@@ -313,8 +314,8 @@ def test_members_that_do_not_divide_evenly(compose: Compose, members: int) -> No
         states = each.place([each.init(config) for config in configs])
         for _ in range(2):
             states, scalars = each.segment(states)
-        flow = each.gradient_flow(states.params)[0, "h"]
-        results.append((scalars["loss"], each.evaluate(states.params)["loss"], flow, states.step))
+        flow = np.stack([of[0, "h"] for of in each.measure(GradientFlow(), states, 4)])
+        results.append((scalars["loss"], each.evaluate(states)["loss"], flow, states.step))
     for several, one in zip(*results, strict=True):
         np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
         assert len(several) == members

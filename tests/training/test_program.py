@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnbench.config.schema import Config
-from rnnbench.probes.gradient_flow import gradient_flow
+from rnnbench.probes.gradient_flow import GradientFlow, gradient_flow
 from rnnbench.training.program import Program, program
 
 Compose = Callable[..., Config]
@@ -22,7 +21,7 @@ def train(configs: list[Config], devices: int, segments: int = 2) -> tuple[Progr
     for _ in range(segments):
         states, scalars = shared.segment(states)
         rows.append(jax.device_get(scalars))
-    tests = {f"test.{name}": values for name, values in shared.evaluate(states.params).items()}
+    tests = {f"test.{name}": values for name, values in shared.evaluate(states).items()}
     return shared, {name: np.concatenate([row[name] for row in rows], axis=1) for name in rows[0]} | tests
 
 
@@ -39,16 +38,16 @@ def test_results_do_not_hang_on_the_number_of_devices(compose: Compose, model: s
 
 
 def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compose) -> None:
-    config = compose("model=lstm", "probe.size=16")
+    config = compose("model=lstm", "model.num_layers=1")
     shared = program([config])
     state = shared.init(config)
-    flow = shared.gradient_flow(shared.place([state]).params)
-    batch = jax.tree.map(jnp.asarray, shared.tasks[0][2])
-    every = gradient_flow(shared.model(state.params), shared.task, batch)
+    task = shared.tasks[0]
+    [flow] = shared.measure(GradientFlow(), shared.place([state]), 16)
+    every = gradient_flow(shared.model(state.params), task, task.probe_set(16))
     assert set(flow) == set(every) == {(0, "h"), (0, "c")}
     for name, norms in every.items():
         expected = [norms.mean(-1), *(np.quantile(norms, level, axis=-1) for level in (0.1, 0.5, 0.9))]
-        np.testing.assert_allclose(flow[name][0], expected, rtol=1e-4)
+        np.testing.assert_allclose(flow[name], expected, rtol=1e-4)
 
 
 def test_the_data_are_bitwise_the_same_on_any_number_of_devices(compose: Compose) -> None:
@@ -100,6 +99,7 @@ def test_segments_compile_once(compose: Compose) -> None:
     shared = program([config], jax.local_devices()[:2])
     states = shared.place([shared.init(config)])
     compilations: list[str] = []
+    probe = GradientFlow()
 
     def listen(event: str, duration: float, **about: object) -> None:
         if "backend_compile" in event:
@@ -111,8 +111,8 @@ def test_segments_compile_once(compose: Compose) -> None:
         for _ in range(3):
             states, scalars = shared.segment(states)
             jax.device_get(scalars)
-            shared.evaluate(states.params)
-            shared.gradient_flow(states.params)
+            shared.evaluate(states)
+            shared.measure(probe, states, config.probe.size)
             counts.append(len(compilations))
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)

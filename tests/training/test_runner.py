@@ -55,7 +55,7 @@ def test_a_run_records_itself(compose: Compose, output: str) -> None:
     scores = rnnbench.load_scores(output)
     final = scores[scores.step == 10]
     assert np.average(final.value, weights=final["count"]) == pytest.approx(last), "the breakdown adds up to the whole"
-    flow = rnnbench.load_gradient_flow(output)
+    flow = rnnbench.load_table(output, "gradient_flow")
     assert len(flow) == 4 * 2 * config.task["length"], "four evaluations of h and c"
     assert (flow[flow.state == "h"].norm > 0).all()
     assert (flow[(flow.state == "c") & (flow.time == flow.time.max())].norm == 0).all(), "c acts through h there"
@@ -70,7 +70,7 @@ def test_a_finished_run_is_not_trained_again(
     before = bytes_of(folder)
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_Job", None)
+        patch.setattr(runner, "Session", None)
         assert runner.train(config) == first
     assert "finished before" in capsys.readouterr().err
     config.overwrite = True

@@ -1,9 +1,17 @@
-"""Rows of the record tables, on numbers small enough to see through."""
+"""Tables of the records, on numbers small enough to see through."""
+
+from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from flax import nnx
 
-from rnnbench.training.tables import bins, columns, train_rows
+from rnnbench.cells import VanillaRNN
+from rnnbench.model import Model
+from rnnbench.probes import Probe
+from rnnbench.tasks import Adding
+from rnnbench.training.tables import bins, last_losses, probe_tables, train_metrics
 
 
 @pytest.mark.parametrize(
@@ -22,17 +30,44 @@ def test_plain_bins() -> None:
     assert bins(np.array([3, 0, 0]), logarithmic=False) == [(0, 0), (3, 3)]
 
 
-def test_train_rows_are_means_over_windows_named_by_their_last_step() -> None:
+def test_train_metrics_are_means_over_windows_named_by_their_last_step() -> None:
     # Steps 5..10 in windows of 4: 5-8, then 9-10, which the segment's end closes early.
-    scalars = {"loss": np.array([1.0, 2.0, 3.0, 6.0, 10.0, 20.0], np.float32)}
-    assert train_rows(scalars, first=5, done=10, every=4) == [(8, "loss", 3.0), (10, "loss", 15.0)]
+    scalars = {"loss": np.array([[1.0, 2.0, 3.0, 6.0, 10.0, 20.0]], np.float32)}
+    rows = train_metrics(scalars, ["a"], first=5, done=[10], every=4)
+    assert rows.to_pydict() == {
+        "run_id": ["a", "a"], "step": [8, 10], "split": ["train"] * 2, "metric": ["loss"] * 2, "value": [3.0, 15.0],
+    }  # fmt: skip
+    assert last_losses(rows) == {"a": 15.0}
 
 
-def test_train_rows_leave_out_steps_that_were_not_done() -> None:
-    scalars = {"loss": np.array([1.0, 3.0, np.nan], np.float32)}
-    assert train_rows(scalars, first=1, done=2, every=10) == [(2, "loss", 2.0)]
-    assert train_rows(scalars, first=5, done=4, every=10) == []
+def test_train_metrics_leave_out_runs_and_steps_that_were_not_done() -> None:
+    scalars = {"loss": np.array([[1.0, 3.0, np.nan], [5.0, 5.0, 5.0], [7.0, 7.0, 7.0]], np.float32)}
+    rows = train_metrics(scalars, ["a", None, "c"], first=1, done=[2, 3, 3], every=10)
+    assert list(zip(rows["run_id"].to_pylist(), rows["step"].to_pylist(), rows["value"].to_pylist(), strict=True)) == [
+        ("a", 2, 2.0),
+        ("c", 3, 7.0),
+    ]
+    assert train_metrics(scalars, ["a", None, None], first=5, done=[4, 4, 4], every=10).num_rows == 0
 
 
-def test_columns() -> None:
-    assert columns([{"a": 1, "b": 2}, {"a": 3, "b": 4}]) == {"a": [1, 3], "b": [2, 4]}
+class Undeclared(Probe):
+    """Fills a table that it does not declare."""
+
+    name = "undeclared"
+    tables: ClassVar = {"declared": {"value": pa.float64()}}
+
+    def measure(self, model, task, batch, answer):
+        return {}
+
+    def rows(self, measured, model, task):
+        return {measured: [{"value": 1.0}]}
+
+
+def test_probes_keep_to_the_tables_that_they_declare() -> None:
+    task = Adding(4)
+    model = Model(VanillaRNN, task, hidden_size=2, rngs=nnx.Rngs(0))
+    probe, about = Undeclared(), {"model": model, "tasks": [task], "run_ids": ["a"], "step": 3}
+    found = probe_tables(probe, ["declared"], **about)
+    assert found["declared"].to_pylist() == [{"run_id": "a", "step": 3, "value": 1.0}]
+    with pytest.raises(ValueError, match="probe undeclared: expected rows of declared, metrics, got some of 'other'"):
+        probe_tables(probe, ["other"], **about)
