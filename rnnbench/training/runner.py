@@ -17,6 +17,7 @@ from rnnbench.loggers.population import feeds
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
 from rnnbench.records.writer import Records, Unrecorded
+from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed
 from rnnbench.training import program as population
 from rnnbench.training.checkpoints import Checkpoints
@@ -253,11 +254,13 @@ class _Job:
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is None:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
-                shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
-                showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
+                task = self.program.tasks[i][0]
+                if isinstance(task, SentenceTask):
+                    shown = task.showcase(functools.partial(self.program.predict, params))
+                    showcase += [{"run_id": row["run_id"], "step": step, **one._asdict()} for one in shown]
                 if self.config.probe.gate_traces:
                     gates = functools.partial(self.program.gates, params)
-                    parts = trace_parts(self.program.tasks[i][0], gates)
+                    parts = trace_parts(task, gates)
                     traces += [{"run_id": row["run_id"], "step": step, **part} for part in parts]
                 row["status"] = "finished"
         if showcase:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from rnnbench.probes.decay import decay
 from rnnbench.tasks.base import Task
+from rnnbench.tasks.sentences import SentenceTask
 
 Columns = dict[str, list[Any]]
 
@@ -96,18 +97,20 @@ def decay_metrics(flow: Flow) -> dict[str, float]:
 
 
 def trace_parts(task: Task, gates: Callable[[Any, Any], dict[tuple[int, str], Any]]) -> list[dict[str, Any]]:
-    """The gates through the task's `trace_set`: columns of the `gate_traces` table without run and step, in parts.
+    """Returns the gates along the task's traced sentences: the `gate_traces` table without run and step, in parts.
 
     Args:
-        task: the task.
+        task: the task; if it is not a `SentenceTask`, there are no parts.
         gates: inputs and mask to `probes.gate_values`.
     """
-    inputs, mask, sentences = task.trace_set()
-    if not sentences:
+    if not isinstance(task, SentenceTask):
+        return []
+    traced = task.traced_sentences()
+    if not traced.words:
         return []
     parts = []
-    for (layer, gate), values in gates(inputs, mask).items():
-        for sentence, words in enumerate(sentences):
+    for (layer, gate), values in gates(traced.inputs, traced.mask).items():
+        for sentence, words in enumerate(traced.words):
             own = np.asarray(values)[: len(words), sentence]
             time, unit = np.indices(own.shape)
             where = {"sentence": sentence, "layer": layer, "gate": gate, "time": time.ravel(), "unit": unit.ravel()}
