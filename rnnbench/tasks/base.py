@@ -4,7 +4,6 @@ import abc
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, Shaped
 
@@ -99,9 +98,3 @@ class Task(abc.ABC):
         """Numbers of a whole test set from its per-example metrics, each `(size,)`; by default the means."""
         del test_set
         return {name: float(np.mean(values)) for name, values in metrics.items()}
-
-
-def cross_entropy(logits: Float[Array, "*axes classes"], labels: Shaped[Array, "*axes"]) -> Float[Array, "*axes"]:
-    """-log softmax(logits)[label], in nats."""
-    log_probabilities = jax.nn.log_softmax(logits)
-    return -jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]

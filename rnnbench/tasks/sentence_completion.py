@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rnnbench.config.annotations import FOLDABLE
-from rnnbench.tasks.base import TEST_SEED, Example, cross_entropy
+from rnnbench.tasks.base import TEST_SEED, Example
 from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
 from rnnbench.tasks.sentences import Completion, Predict, SentenceTask, TracedSentences
 
@@ -51,7 +52,7 @@ class SentenceCompletion(SentenceTask):
         gender  the KING without their sister rather frankly quite quietly hurt *his* dog .                   (9)
 
     `distance` is the decided word's position less that of the cue's last word. It is drawn first; filler phrases of
-    one to nine words then fill it exactly. Within a phrase, words hang on the two before them, phrases follow one
+    one to nine words then fill it exactly. Within a phrase, words depend on the two before them, phrases follow one
     another at random: a model that wants to predict them must keep its state busy, while it holds the cue. (With a
     loss on the decided word alone a vanilla RNN learns to ignore the filler, and the cells do not differ.) The
     filler is drawn whatever the cue, so nothing but the cue tells the decided word. `attractors` counts the filler's
@@ -228,13 +229,13 @@ class SentenceCompletion(SentenceTask):
         return jnp.where(places < size, words, 0)
 
     def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
-        losses = cross_entropy(outputs, example.targets)
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets)
         return jnp.sum(jnp.where(example.mask, losses, 0.0)) / jnp.sum(example.mask, dtype=losses.dtype)
 
     def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
         """The cross-entropy of the decided word alone."""
         answer = example.info["answer"]
-        return cross_entropy(outputs[answer], example.targets[answer])
+        return optax.softmax_cross_entropy_with_integer_labels(outputs[answer], example.targets[answer])
 
     def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
         answer = example.info["answer"]
