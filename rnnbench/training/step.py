@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from rnnbench.tasks.base import Example, Task
 
@@ -44,14 +43,16 @@ class RunState(NamedTuple):
 
 
 def init_state(
-    seed: int | np.integer | Integer[Array, ""],
-    init_params: Callable[[PRNGKeyArray], PyTree],
-    optimizer: optax.GradientTransformation,
-    numbers: Numbers,
+    params: PyTree, data_key: PRNGKeyArray, optimizer: optax.GradientTransformation, numbers: Numbers
 ) -> RunState:
-    """A run's state before its first step; the keys of its parameters and its data hang on the seed alone."""
-    init_key, data_key = jax.random.split(jax.random.key(seed))
-    params = init_params(init_key)
+    """Returns a run's state before its first step.
+
+    Args:
+        params: the model's parameters.
+        data_key: the key from which every step draws its data.
+        optimizer: the one that will be given to `train_step`.
+        numbers: those in which the members of the run's population differ, by key of the configuration.
+    """
     return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers)
 
 
@@ -78,7 +79,7 @@ def train_step(
         clip_norm: gradients of a larger global norm were clipped; None: none was.
         penalty: added to the loss before its gradient is taken; the scalar `loss` is without it.
         batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
-            part of the same keys, so that the data do not hang on the number of devices.
+            part of the same keys, so that the data do not depend on the number of devices.
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
