@@ -50,7 +50,7 @@ def main() -> None:
         _, with_omega = training(cell, "train.omega=0.1")
         states = program.place([program.init(config(cell))])
         params = jax.tree.map(lambda leaf: leaf[0], jax.device_get(states.params))
-        prober, gates = Prober(program, size=256), program.tasks[0][0].trace_set()[:2]
+        prober, gates = Prober(program, size=256), program.tasks[0][0].traced_sentences()[:2]
         parts: dict[str, Callable[[], object]] = {
             f"{STEPS} training steps": plain,
             f"{STEPS} training steps with omega": with_omega,

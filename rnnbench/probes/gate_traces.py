@@ -11,6 +11,7 @@ from rnnbench.model import Model
 from rnnbench.probes.base import Columns, Probe
 from rnnbench.probes.gates import gate_values
 from rnnbench.tasks.base import Example, Task
+from rnnbench.tasks.sentences import SentenceTask
 
 
 class GateTraces(Probe):
@@ -33,14 +34,16 @@ class GateTraces(Probe):
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
         """By (layer, gate): values `(time, sentence, hidden)`."""
         del batch, answer
-        inputs, mask, sentences = task.trace_set()
-        return gate_values(model, jnp.asarray(inputs), jnp.asarray(mask)) if sentences else {}
+        if not isinstance(task, SentenceTask):
+            return {}
+        inputs, mask, words = task.traced_sentences()
+        return gate_values(model, jnp.asarray(inputs), jnp.asarray(mask)) if words else {}
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
         """A row for every word, gate and unit."""
         del model
         parts: list[Columns] = []
-        sentences = task.trace_set()[2]
+        sentences = task.traced_sentences().words if isinstance(task, SentenceTask) else []
         for (layer, gate), values in measured.items():
             for sentence, words in enumerate(sentences):
                 own = values[: len(words), sentence]

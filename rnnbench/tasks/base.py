@@ -1,11 +1,9 @@
 """What a task is: it draws one example from a key, and knows its loss, its metrics and its chance level."""
 
 import abc
-from collections.abc import Callable
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, Shaped
 
@@ -100,24 +98,3 @@ class Task(abc.ABC):
         """Numbers of a whole test set from its per-example metrics, each `(size,)`; by default the means."""
         del test_set
         return {name: float(np.mean(values)) for name, values in metrics.items()}
-
-    def trace_set(self) -> tuple[Shaped[np.ndarray, "batch time ..."], Bool[np.ndarray, "batch time"], list[list[str]]]:
-        """Examples through which a reader follows the gates: inputs, mask, and of each example a word for each step.
-
-        By default none.
-        """
-        return np.zeros((0, self.length)), np.zeros((0, self.length), bool), []
-
-    def showcase(self, predict: Callable[[Array, Array], Array]) -> list[dict[str, object]]:
-        """What to show a reader of this model: rows of prompt, continuation, probability and correct.
-
-        `predict(inputs, mask)` maps a batch of inputs to the outputs of every step.
-        """
-        del predict
-        return []
-
-
-def cross_entropy(logits: Float[Array, "*axes classes"], labels: Shaped[Array, "*axes"]) -> Float[Array, "*axes"]:
-    """-log softmax(logits)[label], in nats."""
-    log_probabilities = jax.nn.log_softmax(logits)
-    return -jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]

@@ -5,9 +5,10 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnbench.tasks.base import Example, Task, cross_entropy
+from rnnbench.tasks.base import Example, Task
 
 
 class CopyMemory(Task):
@@ -93,11 +94,12 @@ class CopyMemory(Task):
     def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
         if self.scored == "recall":
             return self.probe_loss(outputs, example)
-        return jnp.mean(cross_entropy(outputs, example.targets))
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets))
 
     def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
         """The mean cross-entropy of the recalled symbols alone."""
-        return jnp.mean(cross_entropy(outputs[self.distance :], example.targets[self.distance :]))
+        recalled, symbols = outputs[self.distance :], example.targets[self.distance :]
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(recalled, symbols))
 
     def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
         recalled = jnp.argmax(outputs[self.distance :], axis=-1)

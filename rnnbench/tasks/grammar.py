@@ -50,7 +50,7 @@ BOUND = {
     "person": tuple(man + woman for man, woman in zip(MEN, WOMEN, strict=True)),
     "verb": VERBS,
 }
-"""Words that hang on the two words before them: with places a and b in their own lists, the last one being b, the
+"""Words that depend on the two words before them: with places a and b in their own lists, the last one being b, the
 word is number (a + b) mod 4 of its list, in any of its variants. Neither word alone tells it, nor do both favour a
 number, a gender or a tense: the variants are equally frequent."""
 

@@ -8,11 +8,13 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rnnbench.config.annotations import FOLDABLE
-from rnnbench.tasks.base import TEST_SEED, Example, Task, cross_entropy
+from rnnbench.tasks.base import TEST_SEED, Example
 from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
+from rnnbench.tasks.sentences import Completion, Predict, SentenceTask, TracedSentences
 
 SHORTEST_DISTANCE = 2
 MOST_ATTRACTORS = 4
@@ -39,7 +41,7 @@ class Choice(NamedTuple):
     filler: UInt[Array, "3 most"]
 
 
-class SentenceCompletion(Task):
+class SentenceCompletion(SentenceTask):
     """Predict every next word of English-like sentences; scored on the word that the cue at the start decides.
 
     Three kinds of sentence, with the cue in capitals, the decided word in asterisks and its `distance` in brackets:
@@ -50,7 +52,7 @@ class SentenceCompletion(Task):
         gender  the KING without their sister rather frankly quite quietly hurt *his* dog .                   (9)
 
     `distance` is the decided word's position less that of the cue's last word. It is drawn first; filler phrases of
-    one to nine words then fill it exactly. Within a phrase, words hang on the two before them, phrases follow one
+    one to nine words then fill it exactly. Within a phrase, words depend on the two before them, phrases follow one
     another at random: a model that wants to predict them must keep its state busy, while it holds the cue. (With a
     loss on the decided word alone a vanilla RNN learns to ignore the filler, and the cells do not differ.) The
     filler is drawn whatever the cue, so nothing but the cue tells the decided word. `attractors` counts the filler's
@@ -227,13 +229,13 @@ class SentenceCompletion(Task):
         return jnp.where(places < size, words, 0)
 
     def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
-        losses = cross_entropy(outputs, example.targets)
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets)
         return jnp.sum(jnp.where(example.mask, losses, 0.0)) / jnp.sum(example.mask, dtype=losses.dtype)
 
     def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
         """The cross-entropy of the decided word alone."""
         answer = example.info["answer"]
-        return cross_entropy(outputs[answer], example.targets[answer])
+        return optax.softmax_cross_entropy_with_integer_labels(outputs[answer], example.targets[answer])
 
     def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
         answer = example.info["answer"]
@@ -293,10 +295,10 @@ class SentenceCompletion(Task):
             "effective_span": float(span),
         }
 
-    def trace_set(self) -> tuple[Int[np.ndarray, "batch time"], Bool[np.ndarray, "batch time"], list[list[str]]]:
-        """The loan sentences up to the decided word.
+    def traced_sentences(self) -> TracedSentences:
+        """Returns the loan sentences up to the decided word.
 
-        None where the task has no sentences about tense or none of that distance.
+        They are none where the task has no sentences about tense or none of that distance.
         """
         prompts = [prompt for prompt, _ in LOAN_SENTENCES]
         if "tense" not in self.kinds or self.max_distance < LOAN_DISTANCE:
@@ -307,15 +309,15 @@ class SentenceCompletion(Task):
             words = padded(prompts)
             inputs[:, : words.shape[1]] = words
         mask = np.arange(self.length)[None, :] < sizes[:, None]
-        return inputs, mask, [prompt.split() for prompt in prompts]
+        return TracedSentences(inputs, mask, [prompt.split() for prompt in prompts])
 
-    def showcase(self, predict: Callable[[Array, Array], Array]) -> list[dict[str, object]]:
-        """The loan sentences: for each, the probability of "need" and of "had", the two of them taken as the only
-        choices (they add up to 1). `correct` marks the one that the cue asks for.
+    def showcase(self, predict: Predict) -> list[Completion]:
+        """Returns, for each loan sentence, the probabilities of "need" and of "had".
 
-        Nothing where the task has no sentences about tense or none of that distance.
+        The two are taken as the only choices: their probabilities add up to 1. The list is empty where the task has
+        no sentences about tense or none of that distance.
         """
-        inputs, mask, words = self.trace_set()
+        inputs, mask, words = self.traced_sentences()
         if not words:
             return []
         sizes = mask.sum(axis=1)
@@ -324,7 +326,7 @@ class SentenceCompletion(Task):
         logits = outputs[np.arange(len(sizes)), sizes - 1][:, encode(" ".join(forms))]
         probabilities = np.asarray(jax.nn.softmax(logits))
         return [
-            {"prompt": prompt, "continuation": form, "probability": float(probability), "correct": form == right}
+            Completion(prompt, form, float(probability), correct=form == right)
             for (prompt, right), row in zip(LOAN_SENTENCES, probabilities, strict=True)
             for form, probability in zip(forms, row, strict=True)
         ]

@@ -122,13 +122,16 @@ def _check_inputs(task: Task, batch: Example) -> None:
 
 
 def _check_targets(task: Task, batch: Example) -> None:
+    if task.out_features == 1:
+        highest, allowed = 1, "0 to 1 for a single logit"
+    else:
+        highest, allowed = task.out_features - 1, f"0 to out_features - 1 = {task.out_features - 1}"
     for leaf in map(np.asarray, jax.tree.leaves(batch.targets)):
         if np.issubdtype(leaf.dtype, np.integer):
             _require(
-                leaf.min() >= 0 and leaf.max() < task.out_features,
+                leaf.min() >= 0 and leaf.max() <= highest,
                 task,
-                f"targets: expected classes from 0 to out_features - 1 = {task.out_features - 1}, "
-                f"got {leaf.min()} to {leaf.max()}",
+                f"targets: expected classes from {allowed}, got {leaf.min()} to {leaf.max()}",
             )
         else:
             _require(np.isfinite(leaf).all(), task, "targets: some are not finite")

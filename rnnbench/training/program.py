@@ -154,8 +154,9 @@ class Program:
         return {key: jnp.asarray(values[key], dtype) for key, dtype in self.dtypes.items()}
 
     def _first_state(self, seed: Array, numbers: Numbers) -> RunState:
-        init_params = functools.partial(self._init_params, numbers=numbers)
-        return init_state(seed, init_params, make_optimizer(self.config, numbers), numbers)
+        init_key, data_key = jax.random.split(jax.random.key(seed))
+        params = self._init_params(init_key, numbers)
+        return init_state(params, data_key, make_optimizer(self.config, numbers), numbers)
 
     def place(self, states: Sequence[RunState]) -> RunState:
         """One state for all members, each leaf with a leading axis, from the members' states."""

@@ -16,6 +16,7 @@ from rnnbench.probes.finding import make_probe
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
 from rnnbench.records.writer import Records, Unrecorded
+from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed, program, tables
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.devices import use_compilation_cache, use_devices
@@ -230,7 +231,7 @@ class Session:
         whole = distributed.fetch(states.params)
         shown = {}
         for i, (task, run) in enumerate(zip(self.program.tasks, ids, strict=True)):
-            if run is not None:
+            if run is not None and isinstance(task, SentenceTask):
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
                 shown[run] = task.showcase(functools.partial(self.program.predict, params))
         self._write(step, tables.merged({"showcase": tables.showcase(shown, step)}, *probed))

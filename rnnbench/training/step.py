@@ -5,34 +5,34 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from rnnbench.tasks.base import Example, Task
 
 Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
-"""Parameters and a batch to the model's outputs."""
+"""The model: parameters and a batch to the outputs."""
 
 Penalty = Callable[[PyTree, Example], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
-"""Parameters and a batch to what is added to the loss, and to scalars about it."""
+"""Parameters and a batch to what is added to the loss, and to the scalars that are recorded about it."""
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
+"""Numbers in which the members of a population differ, by key of the configuration."""
 
 
 class RunState(NamedTuple):
-    """Everything that a run needs to go on exactly where it is.
+    """Everything that a run needs to resume exactly where it is.
 
     Attributes:
-        step: training steps done.
+        step: number of training steps done.
         key: the run's key: step n draws its data from `fold_in(key, n)`, so there is no iterator to save.
         params: the model's parameters.
         opt_state: the optimizer's state, its numbers (learning rate, ...) among it.
-        diverged_at: number of the step whose loss or gradient was not finite, else -1. From there on the
-            run stands still.
-        numbers: by key of the configuration, those in which the members of its population differ.
+        diverged_at: number of the step whose loss, gradient or updated parameters were not finite, else -1. The
+            step is not taken, and no later one.
+        numbers: those in which the members of its population differ.
     """
 
     step: Int[Array, ""]
@@ -44,14 +44,16 @@ class RunState(NamedTuple):
 
 
 def init_state(
-    seed: int | np.integer | Integer[Array, ""],
-    init_params: Callable[[PRNGKeyArray], PyTree],
-    optimizer: optax.GradientTransformation,
-    numbers: Numbers,
+    params: PyTree, data_key: PRNGKeyArray, optimizer: optax.GradientTransformation, numbers: Numbers
 ) -> RunState:
-    """A run's state before its first step; the keys of its parameters and its data hang on the seed alone."""
-    init_key, data_key = jax.random.split(jax.random.key(seed))
-    params = init_params(init_key)
+    """Returns a run's state before its first step.
+
+    Args:
+        params: the model's parameters.
+        data_key: the key from which every step draws its data.
+        optimizer: the one that will be given to `train_step`.
+        numbers: those in which the members of the run's population differ.
+    """
     return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers)
 
 
@@ -66,19 +68,19 @@ def train_step(
     penalty: Penalty | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
-    """One step: draw a batch, gradient, clip, update.
+    """Takes one step: draws a batch, takes the gradient, clips it and updates the parameters.
 
     Args:
-        state: the run.
+        state: the run's.
         apply: the model.
-        task: draws the examples, scores the outputs.
-        optimizer: clips and updates.
+        task: draws the examples and scores the outputs.
+        optimizer: clips the gradient and updates the parameters.
         batch_size: examples in the whole batch.
-        steps: where the run ends: from there on it stands still.
-        clip_norm: gradients of a larger global norm were clipped; None: none was.
+        steps: the run's length: later steps leave the state as it is.
+        clip_norm: the global norm above which the optimizer clips gradients; None if it clips none.
         penalty: added to the loss before its gradient is taken; the scalar `loss` is without it.
         batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
-            part of the same keys, so that the data do not hang on the number of devices.
+            part of the same keys, so that the data do not depend on the number of devices.
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
@@ -110,17 +112,17 @@ def train_step(
     norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
     scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
     scalars["clipped"] = (norm > clip_norm).astype(norm.dtype) if clip_norm is not None else jnp.zeros_like(norm)
-    if (learning_rate := _learning_rate(state.opt_state)) is not None:
-        scalars["learning_rate"] = learning_rate
 
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    if (learning_rate := _learning_rate(opt_state)) is not None:
+        scalars["learning_rate"] = learning_rate
     active = (state.step < steps) & (state.diverged_at < 0)
-    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    # After the last step no other loss is computed that would show what became of the parameters.
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm) & _all_finite(params)
     moved = active & finite
     params, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(moved, new, old),
-        (optax.apply_updates(state.params, updates), opt_state),
-        (state.params, state.opt_state),
+        lambda new, old: jnp.where(moved, new, old), (params, opt_state), (state.params, state.opt_state)
     )
     new = RunState(
         step=state.step + moved.astype(jnp.int32),
@@ -138,7 +140,14 @@ def _dotted(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
+def _all_finite(params: PyTree) -> Bool[Array, ""]:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
+
+
 def _learning_rate(opt_state: PyTree) -> Array | None:
-    """The learning rate that the next update uses, where the optimizer calls it so."""
+    """Returns the learning rate that the last update used; None where no number of the optimizer has this name.
+
+    `optax.inject_hyperparams` evaluates a schedule in the update and keeps the result in the state that it returns.
+    """
     found = optax.tree.get_all_with_path(opt_state, "learning_rate")
     return found[0][1] if found else None

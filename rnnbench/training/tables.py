@@ -12,6 +12,7 @@ from rnnbench.model import Model
 from rnnbench.probes.base import Probe
 from rnnbench.records.schemas import SCHEMAS, make_table, table_schema
 from rnnbench.tasks.base import Example, Task
+from rnnbench.tasks.sentences import Completion
 
 Tables = dict[str, pa.Table]
 
@@ -142,10 +143,10 @@ def probe_tables(
     return {name: make_table(schemas[name], own) for name, own in parts.items() if own}
 
 
-def showcase(shown: Mapping[str, Sequence[Mapping[str, Any]]], step: int) -> pa.Table:
-    """Returns the `showcase` table from what each run's task shows a reader, by run id."""
+def showcase(shown: Mapping[str, Sequence[Completion]], step: int) -> pa.Table:
+    """Returns the `showcase` table from how each run completes its task's sentences, by run id."""
     schema = SCHEMAS["showcase"]
-    rows = [{"run_id": run_id, "step": step, **row} for run_id, of_run in shown.items() for row in of_run]
+    rows = [{"run_id": run_id, "step": step, **row._asdict()} for run_id, of_run in shown.items() for row in of_run]
     return pa.Table.from_pylist(rows, schema=schema)
 
 

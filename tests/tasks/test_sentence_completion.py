@@ -225,18 +225,26 @@ def test_showcase_reads_the_two_probabilities_after_the_prompt(task):
         return jnp.asarray(outputs)
 
     rows = task.showcase(predict)
-    assert [(row["continuation"], row["correct"]) for row in rows] == [
+    assert [(row.continuation, row.correct) for row in rows] == [
         ("need", True),
         ("had", False),
         ("need", False),
         ("had", True),
     ]
-    np.testing.assert_allclose([row["probability"] for row in rows], [0.75, 0.25, 0.8, 0.2], rtol=1e-5)
+    np.testing.assert_allclose([row.probability for row in rows], [0.75, 0.25, 0.8, 0.2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("small", [SentenceCompletion(("gender",), 16), SentenceCompletion(("tense",), 12)])
 def test_no_showcase_where_the_loan_sentences_are_outside_the_task(small):
-    assert small.showcase(lambda inputs, mask: None) == []
+    assert small.showcase(lambda inputs, mask: jnp.zeros((*inputs.shape, small.out_features))) == []
+    assert small.traced_sentences().inputs.shape == small.traced_sentences().mask.shape == (0, small.length)
+
+
+def test_traced_sentences_are_the_loan_sentences_up_to_the_decided_word(task):
+    inputs, mask, words = task.traced_sentences()
+    assert inputs.shape == mask.shape == (2, task.length)
+    assert [[VOCABULARY[word] for word in row[real]] for row, real in zip(inputs, mask, strict=True)] == words
+    assert [" ".join(sentence) for sentence in words] == [prompt for prompt, _ in LOAN_SENTENCES]
 
 
 def test_loss_leaves_the_padding_out(task, training):

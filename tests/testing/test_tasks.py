@@ -1,12 +1,19 @@
 """`check_task` passes a sound task and names what is wrong with each broken one."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 
-from rnnbench.tasks.base import Example, Task, cross_entropy
+from rnnbench.cells import GRU
+from rnnbench.model import Model
+from rnnbench.tasks.base import Example, Task
 from rnnbench.testing import check_task
+from rnnbench.training.step import init_state, train_step
 
 
 class Recall(Task):
@@ -25,7 +32,7 @@ class Recall(Task):
         return Example(throws, throws[0], jnp.ones(3, bool), {"distance": jnp.int32(3)})
 
     def loss(self, outputs, example):
-        return cross_entropy(outputs, example.targets)
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets)
 
     def metrics(self, outputs, example):
         return {"accuracy": jnp.float32(jnp.argmax(outputs) == example.targets)}
@@ -112,6 +119,50 @@ BROKEN = {
 def test_every_broken_task_is_told_what_to_mend(message):
     with pytest.raises(AssertionError, match=message):
         check_task(BROKEN[message]())
+
+
+class RecallByOneLogit(Recall):
+    """The same with a single output, which is the logit of 1."""
+
+    out_features = 1
+
+    def loss(self, outputs, example):
+        return optax.sigmoid_binary_cross_entropy(outputs[0], jnp.float32(example.targets))
+
+    def metrics(self, outputs, example):
+        return {"accuracy": jnp.float32((outputs[0] > 0) == (example.targets == 1))}
+
+
+def test_a_single_logit_tells_two_classes():
+    task = RecallByOneLogit()
+    check_task(task)
+
+    graphdef, params = nnx.split(Model(GRU, task, hidden_size=8, embedding_size=4, rngs=nnx.Rngs(0)))
+    optimizer = optax.adam(0.03)
+    step = functools.partial(
+        train_step,
+        apply=lambda params, batch: nnx.merge(graphdef, params)(batch.inputs, batch.mask)[0],
+        task=task,
+        optimizer=optimizer,
+        batch_size=16,
+        steps=60,
+        clip_norm=None,
+    )
+    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+        state = init_state(params, jax.random.key(1), optimizer, {})
+        _, scalars = jax.jit(lambda state: jax.lax.scan(lambda state, _: step(state), state, length=60))(state)
+    assert scalars["loss"][0] > 0.6, "at first it guesses"
+    assert scalars["accuracy"][-1] == 1
+    assert scalars["loss"][-1] < 0.1
+
+
+def test_a_single_logit_tells_no_third_class():
+    class Third(RecallByOneLogit):
+        def example(self, key):
+            return super().example(key)._replace(targets=jax.random.randint(key, (), 0, 3))
+
+    with pytest.raises(AssertionError, match="targets: expected classes from 0 to 1 for a single logit, got 0 to 2"):
+        check_task(Third())
 
 
 def test_a_loss_over_padded_steps_is_found():

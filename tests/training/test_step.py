@@ -98,6 +98,37 @@ def test_a_run_that_diverges_stands_still(compose: Compose) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states.params))
 
 
+def test_an_update_that_is_not_finite_is_not_taken(compose: Compose) -> None:
+    """Loss and gradient of the only step are finite: the update alone tells that the run has diverged."""
+    config = compose("optimizer=sgd", "optimizer.learning_rate=3e38", "train.clip_norm=null", "train.steps=1")
+    shared = program([config])
+    first = shared.init(config)
+    states, scalars = shared.segment(shared.place([first]))
+    assert np.isfinite(scalars["loss"][0, 0])
+    assert np.isfinite(scalars["grad_norm"][0, 0])
+    assert (int(states.diverged_at[0]), int(states.step[0])) == (1, 0)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), states.params, first.params)
+
+
+def test_the_learning_rate_of_a_step_is_the_one_of_its_update(compose: Compose) -> None:
+    """With plain gradient descent, the parameters move by the recorded rate times the recorded gradient."""
+    schedule = "{_target_: optax.linear_schedule, init_value: 0.0, end_value: 0.6, transition_steps: 6}"
+    config = compose(
+        *("optimizer=sgd", "optimizer.momentum=null", f"optimizer.learning_rate={schedule}", "train.clip_norm=null"),
+        *("train.steps=6", "train.eval_every=1", "train.batch_size=4"),
+    )
+    shared = program([config])
+    states = shared.place([shared.init(config)])
+    rates = []
+    for _ in range(6):
+        before = jax.tree.map(np.array, states.params)  # copies: the segment consumes its states
+        states, scalars = shared.segment(states)
+        rates.append(float(scalars["learning_rate"][0, 0]))
+        change = optax.tree.norm(jax.tree.map(lambda new, old: new - old, states.params, before))
+        np.testing.assert_allclose(change, rates[-1] * scalars["grad_norm"][0, 0], rtol=1e-3)
+    np.testing.assert_allclose(rates, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], atol=1e-6)
+
+
 def test_steps_beyond_the_end_are_not_taken(compose: Compose) -> None:
     config = compose("train.steps=6", "train.eval_every=4")
     shared = program([config])
