@@ -1,7 +1,8 @@
 """RNN, LSTM and GRU side by side on long-dependency tasks.
 
-What was trained and probed is read by the functions `load_...`, which give pandas tables, and drawn by
-`rnnbench.figures`. New cells derive from `rnnbench.cells`, new tasks from `rnnbench.tasks`.
+`compose` makes a configuration and `train` trains it; the functions `load_...` read what was recorded, as pandas
+tables, and `rnnbench.figures` draws them. New cells derive from `rnnbench.cells.GatedCell`, new tasks from
+`rnnbench.tasks.Task`, new probes from `rnnbench.probes.Probe`.
 """
 
 from importlib import import_module
@@ -16,21 +17,38 @@ if TYPE_CHECKING:
         load_table,
         table_names,
     )
+    from rnnbench.api import train
+    from rnnbench.config.compose import compose, compose_sweep
+
+_HOMES = {
+    "compose": "rnnbench.config.compose",
+    "compose_sweep": "rnnbench.config.compose",
+    "load_metrics": "rnnbench.analysis.tables",
+    "load_runs": "rnnbench.analysis.tables",
+    "load_scores": "rnnbench.analysis.tables",
+    "load_showcase": "rnnbench.analysis.tables",
+    "load_table": "rnnbench.analysis.tables",
+    "table_names": "rnnbench.analysis.tables",
+    "train": "rnnbench.api",
+}
 
 __all__ = [
+    "compose",
+    "compose_sweep",
     "load_metrics",
     "load_runs",
     "load_scores",
     "load_showcase",
     "load_table",
     "table_names",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the readers when they are first used: the command line must answer before pandas is there."""
+    """Imports the public functions when they are first used: the command line must answer before pandas is there."""
     if name in __all__:
-        return getattr(import_module("rnnbench.analysis.tables"), name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

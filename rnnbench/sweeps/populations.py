@@ -1,0 +1,85 @@
+"""Which runs are trained together, as one program: those that differ in foldable numbers alone."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnbench.config.identity import flatten, foldable, run_id
+from rnnbench.config.schema import Config
+from rnnbench.records.folders import job_folders
+from rnnbench.records.reader import is_complete, runs_table
+
+
+class KnownRuns(NamedTuple):
+    """What is known of the runs in an output folder.
+
+    Attributes:
+        complete: statuses by run id of those that are complete.
+        interrupted: the run ids of each job that is not.
+    """
+
+    complete: dict[str, str]
+    interrupted: list[list[str]]
+
+    @classmethod
+    def read(cls, output: str) -> "KnownRuns":
+        """Reads the jobs in a folder, which need not exist."""
+        complete: dict[str, str] = {}
+        interrupted = []
+        for folder in job_folders(output) if Path(output).is_dir() else ():
+            rows = runs_table(folder, ["run_id", "status"]).to_pylist()
+            runs = [row["run_id"] for row in rows]
+            if is_complete(folder, rows):
+                complete.update((row["run_id"], row["status"]) for row in rows)
+            elif runs:
+                interrupted.append(runs)
+        return cls(complete, interrupted)
+
+    def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
+        """Returns the runs that are left, as populations: an interrupted job as it was, if all its runs are asked for.
+
+        Args:
+            runs: run ids that one program could train.
+            config: the configuration of one of them.
+        """
+        if config.overwrite:
+            return _parts(list(runs), config.population.max_size)
+        left = dict.fromkeys(run for run in runs if run not in self.complete)
+        found = []
+        for job in self.interrupted:
+            if all(run in left for run in job):
+                found.append(job)
+                for run in job:
+                    del left[run]
+        return found + _parts(list(left), config.population.max_size)
+
+
+def populations(configs: Sequence[Config]) -> list[list[Config]]:
+    """Returns the runs that are left to train, as populations; those that are complete are left out.
+
+    Args:
+        configs: of the runs, in any order.
+    """
+    programs: dict[str, dict[str, Config]] = {}
+    for config in configs:
+        values = flatten(dataclasses.asdict(config))
+        folded = foldable(config) if config.population.max_size > 1 else set()
+        shared = {key: value for key, value in values.items() if key not in folded}
+        programs.setdefault(json.dumps(shared, sort_keys=True), {})[run_id(config)] = config
+    known = {output: KnownRuns.read(output) for output in {config.output for config in configs}}
+    found = []
+    for by_id in programs.values():
+        first = next(iter(by_id.values()))
+        for population in known[first.output].populations(list(by_id), first):
+            found.append([by_id[run] for run in population])
+    return found
+
+
+def _parts(runs: list[str], most: int) -> list[list[str]]:
+    """Equal parts, but for one, of at most so many."""
+    count = math.ceil(len(runs) / most)
+    size = math.ceil(len(runs) / count) if count else 1
+    return [runs[start : start + size] for start in range(0, len(runs), size)]
