@@ -13,9 +13,10 @@ import numpy as np
 from rnnbench.config.identity import flatten, identity, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
-from rnnbench.loggers.population import feeds
+from rnnbench.loggers.population import PopulationLogger
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
+from rnnbench.records.schemas import as_table
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed
@@ -119,7 +120,7 @@ class _Job:
         self.steps = self.config.train.steps
         self.program: Program = population.program(configs)
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
-        self.feeds = feeds(configs) if distributed.is_leader() else []
+        self.logger = PopulationLogger(configs if distributed.is_leader() else [])
         self.half_lives = [float("nan")] * len(configs)
 
     def run(self) -> list[Row]:
@@ -136,8 +137,7 @@ class _Job:
         self.records.rewind(step if restored else None)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         self.rows = self._first_rows(rows_before if restored else [], step, states)
-        for feed in self.feeds:
-            feed.start(self.records.folder, step)
+        self.logger.start(self.records.folder, step)
 
         if len(self.configs) > 1 and distributed.is_leader():
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
@@ -191,7 +191,6 @@ class _Job:
         tests = self.program.evaluate(states.params)
         flow = self.program.gradient_flow(states.params) if self.config.probe.gradient_flow else {}
         tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
-        news: list[dict[str, list[Row]] | None] = [None] * len(self.rows)
         for i, row in enumerate(self.rows):
             if row["diverged_at"] is not None:
                 continue
@@ -229,11 +228,10 @@ class _Job:
             row |= dict(sorted(finals.items()))
             for name, rows in own.items():
                 tables[name] += [{"run_id": row["run_id"], **values} for values in rows]
-            news[i] = own
-        self.records.write(step, {name: columns(rows) for name, rows in tables.items() if rows})
+        recorded = {name: columns(rows) for name, rows in tables.items() if rows}
+        self.records.write(step, recorded)
         self.records.set_runs(self.rows)
-        for feed in self.feeds:
-            feed.write(step, news)
+        self.logger.write(step, {name: as_table(name, own_columns) for name, own_columns in recorded.items()})
 
     def _at_an_end(self) -> bool:
         """Whether no run has anything left to learn."""
@@ -269,8 +267,7 @@ class _Job:
             self.records.write(step, {"gate_traces": concatenated(traces)})
         self.checkpoints.save(step, states, force=True)
         self.records.finish(self.rows)
-        for feed in self.feeds:
-            feed.finish([row["status"] for row in self.rows])
+        self.logger.finish([row["status"] for row in self.rows])
 
     def _numbers(self, scalars: dict[str, np.ndarray]) -> dict[str, float]:
         """The few numbers that the progress shows: medians over the runs."""
