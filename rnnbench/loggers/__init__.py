@@ -1,4 +1,9 @@
 """Where records go besides the disk. A logger gets the tables of one run, or of a population, as they are recorded.
 
-Imports no JAX. The records on disk are the truth, and are written first.
+`base` says what a logger is, `population` which runs share one; the others are a logger a file. Imports no JAX. The
+records on disk are the truth, and are written first.
 """
+
+from rnnbench.loggers.base import Logger
+
+__all__ = ["Logger"]

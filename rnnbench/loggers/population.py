@@ -1,89 +1,133 @@
-"""Which runs of a population feed which sink: each its own, or, where they are many, all of them one."""
+"""The loggers of a population: each run has its own, or, where the runs are many, all of them share one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rnnbench.config.identity import flatten, identity, run_id
 from rnnbench.config.objects import instantiate
 from rnnbench.config.schema import Config
-
-Row = dict[str, Any]
-Tables = dict[str, list[Row]]
+from rnnbench.errors import UserError
+from rnnbench.loggers.base import Logger
 
 _KEYS = {
-    "metrics": ("step", "split", "metric"),
-    "scores": ("step", "metric", "by", "low", "high"),
-    "gradient_flow": ("step", "layer", "state", "time"),
+    "metrics": ["step", "split", "metric"],
+    "scores": ["step", "metric", "by", "low", "high"],
+    "gradient_flow": ["step", "layer", "state", "time"],
 }
-_VALUES = {"metrics": "value", "scores": "value", "gradient_flow": "norm"}
+"""Tables of which a shared logger gets medians, and the columns by which rows of different runs belong together."""
 
 
-class Feed:
-    """One sink (see `rnnbench.loggers.wandb`), and the members of a population whose records it gets."""
+class PopulationLogger:
+    """Passes the records of a population on to its loggers."""
 
-    def __init__(self, logger: Any, configs: Sequence[Config], members: Sequence[int]):
-        self._logger, self._configs, self._members = logger, configs, members
+    def __init__(self, configs: Sequence[Config]):
+        """Builds the loggers, and opens none of them.
+
+        Args:
+            configs: of the population's runs. Without any, or where they have no logger, nothing is logged.
+
+        Raises:
+            UserError: the config's logger cannot be built, or is not a `Logger`.
+        """
+        self._configs = [config for config in configs if config.logger is not None]
+        self._run_ids = [run_id(config) for config in self._configs]
+        self._loggers = [_build(config.logger) for config in self._configs if config.logger is not None]
+        most = self._loggers[0].max_runs if self._loggers else None
+        self._is_shared = most is not None and len(self._loggers) > most
+        if self._is_shared:
+            del self._loggers[1:]
 
     def start(self, folder: Path, step: int) -> None:
-        """Opens the sink; `step` is where training goes on from."""
-        config = self._configs[self._members[0]]
+        """Opens the loggers.
+
+        Args:
+            folder: the job folder.
+            step: the training step from which the runs start or resume.
+        """
         group = folder.name if len(self._configs) > 1 else None
-        what = f"{config.task['name']}-{config.model.name}"
-        if len(self._members) == 1:
-            self._logger.start(run_id(config), f"{what}-seed{config.seed}", identity(config), folder, step, group)
-        else:
-            name = f"{what}-{len(self._members)}-runs"
-            about = {"population": _differing([self._configs[i] for i in self._members]), **identity(config)}
-            self._logger.start(folder.name.rpartition("-")[2], name, about, folder, step, group)
+        if self._is_shared:
+            first = self._configs[0]
+            self._job_id = folder.name.rpartition("-")[2]
+            name = f"{first.task['name']}-{first.model.name}-{len(self._configs)}-runs"
+            about = {"population": _differing(self._configs), **identity(first)}
+            self._loggers[0].start(self._job_id, name, about, folder, step, group)
+            return
+        for run, config, logger in zip(self._run_ids, self._configs, self._loggers, strict=True):
+            name = f"{config.task['name']}-{config.model.name}-seed{config.seed}"
+            logger.start(run, name, identity(config), folder, step, group)
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
-        """Feeds what was recorded of the population for the segment that ended at `step`."""
-        ids = [run_id(self._configs[i]) for i in self._members]
-        rows = {name: table.to_pylist() for name, table in tables.items()}
-        own = [{name: [row for row in of if row["run_id"] == run] for name, of in rows.items()} for run in ids]
-        fed = own[0] if len(self._members) == 1 else medians(own)
-        self._logger.write(
-            step, {name: {key: [row[key] for row in rows] for key in rows[0]} for name, rows in fed.items() if rows}
-        )
+        """Gives each logger its part of what was recorded for the segment that ended at `step`.
+
+        Args:
+            step: training steps done.
+            tables: by name, of the whole population, each with `run_id` and `step`. A logger none of whose runs has
+                any row is not called.
+        """
+        if self._is_shared:
+            parts = [medians(tables, self._job_id)]
+        else:
+            parts = [
+                {name: table.filter(pc.field("run_id") == run) for name, table in tables.items()}
+                for run in self._run_ids
+            ]
+        for logger, part in zip(self._loggers, parts, strict=True):
+            if rows := {name: table for name, table in part.items() if table.num_rows}:
+                logger.write(step, rows)
 
     def finish(self, statuses: Sequence[str]) -> None:
-        """Closes the sink: "finished", if any of its runs is."""
-        own = {statuses[i] for i in self._members}
-        self._logger.finish("finished" if "finished" in own else own.pop())
+        """Closes the loggers.
+
+        Args:
+            statuses: of every run, "finished" or "diverged". A shared logger is "finished" if any run is.
+        """
+        if not self._loggers:
+            return
+        if self._is_shared:
+            statuses = ["finished" if "finished" in statuses else statuses[0]]
+        for logger, status in zip(self._loggers, statuses, strict=True):
+            logger.finish(status)
 
 
-def feeds(configs: Sequence[Config]) -> list[Feed]:
-    """The sinks of a population: one a run, or one in all where there are more runs than the sink's `max_runs`."""
-    if configs[0].logger is None:
-        return []
-    loggers = [instantiate(config.logger, "logger") for config in configs if config.logger is not None]
-    if len(configs) > getattr(loggers[0], "max_runs", len(configs)):
-        return [Feed(loggers[0], configs, range(len(configs)))]
-    return [Feed(logger, configs, [i]) for i, logger in enumerate(loggers)]
+def _build(node: Mapping[str, Any]) -> Logger:
+    logger = instantiate(node, "logger")
+    if not isinstance(logger, Logger):
+        raise UserError(f"logger._target_: expected a subclass of rnnbench.loggers.Logger, got {node['_target_']}")
+    return logger
 
 
-def medians(tables: Sequence[Tables | None]) -> Tables:
-    """The median over runs of every number; of the metrics, the quartiles too, as `<metric>.q25` and `<metric>.q75`."""
-    result: Tables = {}
+def medians(tables: Mapping[str, pa.Table], job_id: str) -> dict[str, pa.Table]:
+    """Returns the medians over runs of `metrics`, `scores` and `gradient_flow`, as tables with the same columns.
+
+    Of the metrics, the quartiles are there too, as `<metric>.q25` and `<metric>.q75`. Values that are NaN do not count.
+
+    Args:
+        tables: by name, of the whole population; other tables are left out.
+        job_id: what stands in the column `run_id`.
+    """
+    result = {}
     for name, keys in _KEYS.items():
-        groups: dict[tuple[Any, ...], list[float]] = {}
-        for own in tables:
-            for row in (own or {}).get(name, []):
-                groups.setdefault(tuple(row[key] for key in keys), []).append(row[_VALUES[name]])
-        rows = result.setdefault(name, [])
-        for group, values in groups.items():
-            row = dict(zip(keys, group, strict=True))
-            q25, median, q75 = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-            rows.append({**row, _VALUES[name]: median})
-            if name == "metrics":
-                rows += [{**row, "metric": f"{row['metric']}.{q}", "value": v} for q, v in (("q25", q25), ("q75", q75))]
+        if name not in tables or tables[name].num_rows == 0:
+            continue
+        runs = tables[name].to_pandas().drop(columns="run_id").groupby(keys, sort=False)
+        frames = [runs.median().reset_index()]
+        if name == "metrics":
+            for percent in (25, 75):
+                quartile = runs.quantile(percent / 100).reset_index()
+                frames.append(quartile.assign(metric=quartile["metric"] + f".q{percent}"))
+        # Not safe: a median of the whole numbers in the column `count` may end in .5, which is dropped.
+        result[name] = pa.concat_tables(
+            pa.Table.from_pandas(frame.assign(run_id=job_id), tables[name].schema, preserve_index=False, safe=False)
+            for frame in frames
+        )
     return result
 
 
 def _differing(configs: Sequence[Config]) -> dict[str, list[Any]]:
+    """Returns the keys of the configuration in which runs differ, each with the values of all runs."""
     flat = [flatten(identity(config)) for config in configs]
     return {key: [own[key] for own in flat] for key in flat[0] if len({str(own[key]) for own in flat}) > 1}

@@ -1,9 +1,6 @@
-"""Sinks that a run's records are also fed to. The records on disk are the truth, and are written first.
+"""Weights & Biases."""
 
-A sink has three methods: `start` before the first segment, `write` after each with what the records got of this run,
-`finish` at the end.
-"""
-
+import collections
 import contextlib
 import netrc
 import os
@@ -13,24 +10,27 @@ from typing import Any, Literal
 from urllib.parse import urlparse
 
 import numpy as np
+import pyarrow as pa
 
 from rnnbench.errors import UserError
+from rnnbench.loggers.base import Logger
 
 Mode = Literal["online", "offline", "disabled"]
 
 MAX_BINS = 512
-"""A histogram of Weights & Biases has no more."""
+"""The most bars that a histogram of Weights & Biases has."""
 
 
-class WandbLogger:
-    """Feeds one run to Weights & Biases under its own run id.
+class WandbLogger(Logger):
+    """Logs one run to Weights & Biases under its own run id.
 
     Metrics keep their names behind their split (`train/loss`, `test/accuracy`), scores are named like
     `scores/accuracy/distance=33-64`. Gradient flow (`gradient_flow/layer0/h`) is a histogram with a bar for each time
     step, as high as the gradient's norm there: over training, a heat map of time. Step is the training step.
 
-    A resumed run is fed from the restored step on; online, it continues the same run, and what the server has already
-    is left as it is. Offline, the new part is a second folder of the same id, and `wandb sync` brings them together.
+    A resumed run is logged from the step from which it resumes. Online, it continues the same run, and what the server
+    has already is left as it is. Offline, the new part is a second folder of the same id, and `wandb sync` brings them
+    together.
 
     Args:
         project: name of the project.
@@ -39,10 +39,10 @@ class WandbLogger:
             WANDB_MODE, else online where an account is set up, else offline.
         group: groups runs on the server; None: the runs of a population by their job.
         tags: the runs' tags.
-        max_runs: of a population with more runs, one run carries the medians and quartiles instead.
+        max_runs: a population of more runs is logged as one, which has their medians and quartiles.
 
     Raises:
-        ValueError: no such mode.
+        ValueError: there is no such mode.
     """
 
     def __init__(
@@ -61,23 +61,9 @@ class WandbLogger:
         self._run: Any = None
 
     def start(
-        self,
-        run_id: str,
-        name: str,
-        config: Mapping[str, Any],
-        folder: str | Path,
-        step: int,
-        group: str | None = None,
+        self, run_id: str, name: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None
     ) -> None:
-        """Opens the run.
-
-        Args:
-            run_id: names the run, here as in the records.
-            name: what to show for it.
-            config: the run's config, nested.
-            folder: the job folder, below which wandb keeps its files.
-            step: the training step it goes on from; 0 starts it afresh.
-            group: name of the population that it belongs to, if it does.
+        """Opens the run; see `Logger.start`.
 
         Raises:
             UserError: wandb cannot start (no network, a wrong key, ...).
@@ -103,19 +89,25 @@ class WandbLogger:
         except wandb.Error as error:
             raise UserError(f"logger: wandb cannot start ({error}); logger.mode=offline needs no account") from error
 
-    def write(self, step: int, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        """Feeds what was recorded of this run for the segment that ended at `step`: the columns of each table."""
+    def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
+        """Logs metrics, scores and gradient flow; see `Logger.write`."""
         del step  # every row has its own
-        by_step: dict[int, dict[str, Any]] = {}
-        for name, convert in (("metrics", _metrics), ("scores", _scores), ("gradient_flow", _gradient_flow)):
-            rows = _rows(tables.get(name, {}))
-            for at in dict.fromkeys(row["step"] for row in rows):
-                by_step.setdefault(int(at), {}).update(convert([row for row in rows if row["step"] == at]))
+        by_step: dict[int, dict[str, Any]] = collections.defaultdict(dict)
+        for row in _rows(tables, "metrics"):
+            by_step[row["step"]][f"{row['split']}/{row['metric']}"] = row["value"]
+        for row in _rows(tables, "scores"):
+            inside = f"{row['low']}-{row['high']}" if row["low"] < row["high"] else f"{row['low']}"
+            by_step[row["step"]][f"scores/{row['metric']}/{row['by']}={inside}"] = row["value"]
+        norms: dict[tuple[int, int, str], list[float]] = collections.defaultdict(list)
+        for row in _rows(tables, "gradient_flow"):
+            norms[row["step"], row["layer"], row["state"]].append(row["norm"])
+        for (at, layer, state), over_time in norms.items():
+            by_step[at][f"gradient_flow/layer{layer}/{state}"] = _histogram(over_time)
         for at in sorted(by_step):  # wandb drops a step that goes backwards
             self._run.log(by_step[at], step=at)
 
     def finish(self, status: str) -> None:
-        """Closes the run: "finished", or "diverged", which counts as failed there."""
+        """Closes the run; "diverged" counts as failed there."""
         self._run.summary["status"] = status
         self._run.finish(exit_code=0 if status == "finished" else 1)
 
@@ -131,30 +123,14 @@ def has_account() -> bool:
     return False
 
 
-def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Columns, or scalars for all rows, as rows."""
-    arrays = {name: np.asarray(values) for name, values in columns.items()}
-    count = max((len(array) for array in arrays.values() if array.ndim), default=1 if arrays else 0)
-    filled = {name: np.broadcast_to(array, count).tolist() for name, array in arrays.items()}
-    return [{name: filled[name][i] for name in filled} for i in range(count)]
+def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:
+    return tables[name].to_pylist() if name in tables else []
 
 
-def _metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {f"{row['split']}/{row['metric']}": row["value"] for row in rows}
-
-
-def _scores(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    bins = [f"{row['low']}-{row['high']}" if row["low"] < row["high"] else f"{row['low']}" for row in rows]
-    return {f"scores/{row['metric']}/{row['by']}={where}": row["value"] for row, where in zip(rows, bins, strict=True)}
-
-
-def _gradient_flow(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _histogram(norms: Sequence[float]) -> Any:
+    """Returns a `wandb.Histogram` with a bar for each time step, or for the mean of a few where they are many."""
     import wandb
 
-    histograms = {}
-    for layer, state in dict.fromkeys((row["layer"], row["state"]) for row in rows):
-        norms = np.array([row["norm"] for row in rows if (row["layer"], row["state"]) == (layer, state)])
-        edges = np.linspace(0, len(norms), min(len(norms), MAX_BINS) + 1)
-        means = np.array([np.mean(part) for part in np.split(norms, edges[1:-1].astype(int))])
-        histograms[f"gradient_flow/layer{layer}/{state}"] = wandb.Histogram(np_histogram=(means, edges))
-    return histograms
+    edges = np.linspace(0, len(norms), min(len(norms), MAX_BINS) + 1)
+    means = np.array([np.mean(part) for part in np.split(np.array(norms), edges[1:-1].astype(int))])
+    return wandb.Histogram(np_histogram=(means, edges))

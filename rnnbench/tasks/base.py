@@ -1,4 +1,4 @@
-"""What a task is: it draws one example from a key, and knows its loss, its metrics and its chance level."""
+"""What a task is: it draws one example from a key, and defines its loss, its metrics and its chance level."""
 
 import abc
 from typing import ClassVar, Literal, NamedTuple
@@ -15,8 +15,8 @@ class Example(NamedTuple):
         inputs: token ids `(time,)` for a task with a `vocab_size`, else features `(time, features)`.
         targets: what the loss compares the outputs with; its shape is the task's own.
         mask: `(time,)`, False at padded steps: they leave the recurrent state as it was.
-        info: what scoring needs beside the targets, by name. `distance`, where present, is the number
-            of steps between the cue and the answer that hangs on it; scores are broken down by it.
+        info: what else scoring needs, by name. `distance`, where present, is the number of steps from the cue to the
+            answer that depends on it.
     """
 
     inputs: Shaped[Array, "..."]
@@ -29,7 +29,7 @@ Outputs = Float[Array, "time out"] | Float[Array, " out"]
 """A model's outputs for one example: of every step, or of the last where the task has `last_step_only`."""
 
 TEST_SEED = 0x7E57
-"""Key of every generated test set: it is the same for all runs, so that their scores are paired."""
+"""Seed of every generated test set: it is the same for all runs, so that their scores are paired."""
 
 
 class Task(abc.ABC):
@@ -38,14 +38,28 @@ class Task(abc.ABC):
     A run's data depends on its seed and step alone: `example` must take all its randomness from `key`,
     and runs on the device inside the compiled training loop (so its shapes are static).
 
+    A constructor's argument that is a plain number may be marked `FOLDABLE` (`rnnbench.config.annotations`):
+
+        def __init__(self, length: int = 100, noise: Annotated[float | Array, FOLDABLE] = 0.1) -> None:
+
+    A sweep then trains its values as one program, as it does with seeds, instead of compiling one program for each.
+    Inside that program the argument is traced: an array whose value is not known while the program is compiled. So no
+    shape and no `if` may depend on it, and the constructor must not check an array's value: `if not isinstance(noise,
+    Array) and noise < 0: raise ValueError(...)`. It may enter every computation: `example`, `loss`, `probe_loss` and
+    `metrics`. What runs on the host (`test_set`, `probe_set`, `summary`, `chance`, `solved`) sees the number itself.
+
+    `rnnbench.testing.check_task` checks that a task keeps this contract.
+
     Attributes:
         length: number of time steps of every example (padded).
         vocab_size: number of token ids, or None where the inputs are features.
         in_features: number of input features, where `vocab_size` is None.
-        out_features: number of outputs of the readout (classes, or regression targets).
-        last_step_only: True where only the output after the last step is scored.
-        score: name of the metric by which runs are compared, and `score_goal`, which way is better.
-        breakdowns: names in `Example.info` by which the test scores are broken down.
+        out_features: number of outputs of the readout: classes, regression targets, or one logit for two classes.
+        last_step_only: whether only the output after the last step is scored.
+        score: name of the metric by which runs are compared.
+        score_goal: whether a higher score is better ("max") or a lower one ("min").
+        breakdowns: names of integers in `Example.info`. At every evaluation the mean test score is recorded for each
+            of their values, in the table `scores`; of `distance`, for the bins 1-2, 3-4, 5-8, 9-16, ...
     """
 
     length: int
@@ -59,42 +73,58 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def example(self, key: PRNGKeyArray) -> Example:
-        """Draws one training example."""
+        """Returns one training example, drawn from `key`."""
 
     @abc.abstractmethod
     def loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:
-        """Loss of one example; a batch's loss is the mean over its examples."""
+        """Returns the loss of one example; the loss of a batch is the mean over its examples."""
 
     @abc.abstractmethod
     def metrics(self, outputs: Outputs, example: Example) -> dict[str, Float[Array, ""]]:
-        """Metrics of one example, by name, among them `self.score`."""
+        """Returns the metrics of one example, by name, among them `self.score`."""
 
     @abc.abstractmethod
     def chance(self) -> dict[str, float]:
-        """What a model that ignores the cue reaches at best, by name of metric (and `loss` where known)."""
+        """Returns what a model that ignores the cue reaches at best, by name of metric, and `loss` where known."""
 
     @abc.abstractmethod
     def solved(self, summary: dict[str, float]) -> bool:
-        """Whether a run with this test summary counts as having solved the task."""
+        """Returns whether a run with this test summary (see `summary`) counts as having solved the task."""
 
     def test_set(self, size: int) -> Example:
-        """A fixed batch of `size` examples, disjoint from training wherever the data are finite."""
+        """Returns the test set: a batch of `size` examples, the same at every call.
+
+        By default they are drawn by `example` from keys of their own. Override it where training could draw the same
+        examples (a finite set of images, say), and return some that training never draws. Scores are broken down and
+        compared example by example, so the order must be fixed, too.
+        """
         keys = jax.random.split(jax.random.key(TEST_SEED), size)
         return jax.jit(jax.vmap(self.example))(keys)
 
     def probe_set(self, size: int) -> Example:
-        """A fixed batch on which gradients are traced, by default the first of the test set.
+        """Returns the probe batch: `size` examples, the same at every call, on which gradients are traced back in time.
 
-        Where the answers of a task stand at different steps, this draws some that stand at the same, so that
-        the time steps of the mean line up.
+        By default it is a test set of this size. The gradient norm at a time step is averaged over the batch, so it
+        means something only if all examples have their answer at the same step. Override it where the answers of a
+        task come at different steps, and draw examples of one length and one distance.
         """
         return self.test_set(size)
 
     def probe_loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:
-        """Loss whose gradient is traced back in time: the part of the loss that hangs on the cue."""
+        """Returns the loss whose gradient is traced back in time, for one example.
+
+        By default it is `loss`. Override it where the loss has terms that need no memory (blanks, or the next word of
+        a language model): their gradient is short-lived and would hide that of the answer. Return the term of the
+        answer alone. It is used by the gradient flow and by Pascanu's Omega, never by training itself.
+        """
         return self.loss(outputs, example)
 
     def summary(self, metrics: dict[str, np.ndarray], test_set: Example) -> dict[str, float]:
-        """Numbers of a whole test set from its per-example metrics, each `(size,)`; by default the means."""
+        """Returns the numbers that are recorded for a whole test set, by name; by default the means of the metrics.
+
+        Args:
+            metrics: of every example of the test set, each `(size,)`.
+            test_set: the examples, as NumPy arrays.
+        """
         del test_set
         return {name: float(np.mean(values)) for name, values in metrics.items()}

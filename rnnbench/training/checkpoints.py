@@ -19,23 +19,23 @@ from rnnbench.training import distributed
 from rnnbench.training.step import RunState
 
 KEPT = 2
-"""Checkpoints kept: the newest, and one to fall back on where a kill came while it was written."""
+"""Number of checkpoints kept: the newest, and one to fall back on if the process was killed while writing it."""
 
 
 class Checkpoints:
-    """The checkpoints of one job, numbered by steps done; its owner must hold the job's records."""
+    """The checkpoints of one job, numbered by training steps done; only who holds the job's records may have one."""
 
     def __init__(self, folder: Path, seconds: float):
         """Opens the folder.
 
         Args:
-            folder: where they are; it is made where it is missing.
-            seconds: `save` skips a checkpoint that comes sooner than this after the one before.
+            folder: the folder of the checkpoints; it is created if it is missing.
+            seconds: `save` does nothing if it is called sooner than this after the last checkpoint.
         """
         self._folder = folder
         self._seconds = seconds
         self._last = time.monotonic()
-        # Orbax tells of every file that it writes, and of its errors beside raising them.
+        # Orbax logs every file that it writes, and logs its errors as well as raising them.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         with _reworded(folder):
             self._checkpointer = ocp.training.Checkpointer(
@@ -46,27 +46,40 @@ class Checkpoints:
             )
 
     def close(self) -> None:
-        """Waits for what is being written."""
-        with _reworded(self._folder), _interrupts_put_off():
+        """Waits until everything is written."""
+        with _reworded(self._folder), _interrupts_delayed():
             self._checkpointer.close()
 
     def save(self, step: int, states: RunState, *, force: bool = False) -> None:
-        """Saves the states, unless the last save was too recent; `force` saves them in any case."""
+        """Saves the states.
+
+        Args:
+            step: training steps done.
+            states: of all members.
+            force: save even if the last checkpoint is recent.
+
+        Raises:
+            UserError: the checkpoint cannot be written.
+        """
         if force or distributed.lead(lambda: time.monotonic() - self._last >= self._seconds):
-            with _reworded(self._folder), _interrupts_put_off():
+            with _reworded(self._folder), _interrupts_delayed():
                 self._checkpointer.save(step, states, force=True, overwrite=True)
             self._last = time.monotonic()
 
     def restore(self, like: RunState) -> tuple[int, RunState] | None:
-        """The newest step and states that can be read, placed like `like`; None where there is no checkpoint.
+        """Returns the step and the states of the newest checkpoint that can be read; None if there is no checkpoint.
 
-        A kill can leave the newest checkpoint half deleted or half written: then the one before it serves.
+        A process that is killed can leave its newest checkpoint half written or half deleted: then the one before it
+        is read.
+
+        Args:
+            like: shapes, types and placement of the states.
 
         Raises:
             UserError: there are checkpoints, but none of them can be read.
         """
         errors = []
-        with _leftovers_unheard(), _interrupts_put_off():
+        with _failed_reads_silenced(), _interrupts_delayed():
             for checkpoint in reversed(self._checkpointer.checkpoints):
                 try:
                     return checkpoint.step, self._checkpointer.load(checkpoint, like)
@@ -81,19 +94,19 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    """Lets Ctrl-C act at the end of the block, unless it is pressed again: orbax's threads do not outlive one."""
+def _interrupts_delayed() -> Iterator[None]:
+    """Delays Ctrl-C until the block ends: it would break orbax's threads. A second Ctrl-C acts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
     pressed = threading.Event()
 
-    def put_off(number: int, frame: FrameType | None) -> None:
+    def remember(number: int, frame: FrameType | None) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, before)
 
-    signal.signal(signal.SIGINT, put_off)
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
@@ -103,8 +116,8 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _leftovers_unheard() -> Iterator[None]:
-    """Of a read that failed, orbax leaves coroutines that nobody awaits and errors that nobody takes."""
+def _failed_reads_silenced() -> Iterator[None]:
+    """Silences warnings about what a failed read of orbax leaves behind: unawaited coroutines and unread errors."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda leftover: None
     try:
@@ -118,11 +131,12 @@ def _leftovers_unheard() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reworded(folder: Path) -> Iterator[None]:
+    """Raises a `UserError` that names the folder in place of an operating system error."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
             f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept, "
-            "and the same command goes on from them"
+            "and the same command resumes from them"
         ) from error

@@ -1,7 +1,7 @@
-"""One job in several processes, on one machine or on many: who they are, and how they agree.
+"""One job in several processes, on one machine or on many: how they connect, and how they agree.
 
-Every process computes on its own devices; the first one, the leader, alone writes records and talks. What hangs on
-the clock or on the disk is decided by it, so that all go the same way.
+Every process computes on its own devices. Only the first one, the leader, writes records and prints. It also makes
+every decision that depends on the clock or on the disk, and tells the others, so that all do the same.
 """
 
 import json
@@ -21,13 +21,16 @@ from rnnbench.errors import UserError
 
 
 def connect(config: DistributedConfig) -> None:
-    """Joins the processes of the job, unless this is the only one, or they are joined. Before JAX's first computation.
+    """Connects this process with the others of the job; to be called before JAX's first computation.
+
+    It does nothing if there are no others, or if they are connected already.
 
     Args:
-        config: addresses, or none: then those of the Slurm step that this process belongs to, if it has several.
+        config: the coordinator's address, the number of processes and the number of this one. Where they are None,
+            Slurm tells them, if this process is one of several of a Slurm step.
 
     Raises:
-        UserError: the others are not there.
+        UserError: the processes did not find one another.
     """
     alone = config.coordinator is None and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) == 1
     if alone or jax.distributed.is_initialized():
@@ -43,19 +46,22 @@ def connect(config: DistributedConfig) -> None:
 
 
 def is_leader() -> bool:
-    """Whether this process records and talks."""
+    """Returns whether this process is the one that writes records and prints."""
     return _is_alone() or jax.process_index() == 0
 
 
 def _is_alone() -> bool:
-    return not jax.distributed.is_initialized()  # to ask for their count would start JAX
+    return not jax.distributed.is_initialized()  # asking JAX for the number of processes would start it
 
 
 def lead(action: Callable[[], Any]) -> Any:
-    """What `action` gives the leader, who alone does it, in every process: plain values, as of JSON.
+    """Calls a function in the leader alone, and returns its result in every process.
+
+    Args:
+        action: a function without arguments, whose result JSON can hold.
 
     Raises:
-        UserError: as it did for the leader.
+        UserError: the function raised it in the leader; it is raised in every process.
     """
     if _is_alone():
         return action()
@@ -68,17 +74,17 @@ def lead(action: Callable[[], Any]) -> Any:
             answer["error"], failure = str(error), error
     text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-    heard = multihost_utils.broadcast_one_to_all(text if is_leader() else np.zeros(length, np.uint8))
+    received = multihost_utils.broadcast_one_to_all(text if is_leader() else np.zeros(length, np.uint8))
     if failure is not None:
         raise failure
-    found = json.loads(np.asarray(heard, np.uint8).tobytes())
+    found = json.loads(np.asarray(received, np.uint8).tobytes())
     if "error" in found:
         raise UserError(found["error"])
     return found["value"]
 
 
 def put(tree: PyTree, sharding: Sharding) -> PyTree:
-    """Arrays that every process has whole, spread over the devices of all."""
+    """Spreads arrays, of which every process has the whole, over the devices of all processes."""
     if _is_alone():
         return jax.device_put(tree, sharding)
 
@@ -92,7 +98,7 @@ def put(tree: PyTree, sharding: Sharding) -> PyTree:
 
 
 def fetch(tree: PyTree) -> PyTree:
-    """Arrays that are spread over the devices of all processes, whole, as NumPy's."""
+    """Returns arrays that are spread over the devices of all processes, as whole NumPy arrays in each of them."""
     if _is_alone():
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)

@@ -1,4 +1,4 @@
-"""What a person sees while a job trains: a live view in a terminal of its own, else a line now and then."""
+"""What a person sees while a job trains: a live view in a terminal, otherwise a line now and then."""
 
 import math
 import multiprocessing
@@ -13,20 +13,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 30.0
-LIVE_WIDTH, LEFT_WIDTH = 40, 16
-"""Characters of a sparkline while the job trains, and of one that it leaves behind."""
-OVER_MAGNITUDES = ("loss", "mse", "gradient", "half-life")
-"""Words in the names of numbers that are drawn on a logarithmic scale; shares such as an accuracy are not."""
+LIVE_WIDTH, FINAL_WIDTH = 40, 16
+"""Characters of a sparkline while the job trains, and of one that stays when it has ended."""
+
+LOGARITHMIC = ("loss", "mse", "gradient", "half-life")
+"""Numbers with one of these words in their name are drawn on a logarithmic scale; shares like an accuracy are not."""
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int, log: bool = False) -> str:
-    """A series as blocks, the lowest for its least finite value and the highest for its greatest.
+    """Returns a series as blocks, the lowest for its smallest finite value and the highest for its largest.
 
     Args:
-        values: the series; where it is NaN or infinite there is a gap.
-        width: the most characters; of a longer series, each is the mean of the finite values that fall to it.
-        log: whether the scale is logarithmic, which it is only if all finite values are positive.
+        values: the series; a value that is NaN or infinite leaves a gap.
+        width: the most characters. In a longer series, a character stands for several values: the mean of the finite
+            ones.
+        log: whether to use a logarithmic scale; it is linear all the same if any finite value is not positive.
     """
     finite = [value for value in values if math.isfinite(value)]
     if log and all(value > 0 for value in finite):
@@ -36,28 +39,28 @@ def sparkline(values: Sequence[float], width: int, log: bool = False) -> str:
     line = ""
     for i in range(columns):
         part = values[i * len(values) // columns : (i + 1) * len(values) // columns]
-        # Scaled before the mean, whose rounding would else be all there is to see of a constant.
+        # Scaled before the mean is taken: its rounding errors would fill the scale of a constant series.
         heights = [(value - low) / (high - low or 1.0) for value in part if math.isfinite(value)]
         line += BLOCKS[round(sum(heights) / len(heights) * (len(BLOCKS) - 1))] if heights else " "
     return line
 
 
 class JobProgress:
-    """Progress of one job; a context manager."""
+    """Shows the progress of one job; a context manager."""
 
     def __init__(self, label: str, steps: int, done: int, silent: bool = False):
-        """Begins to show.
+        """Prepares the view, which starts with the context.
 
         Args:
             label: names the job.
-            steps: steps of the whole job.
-            done: steps that were done before.
-            silent: whether nothing is shown: another process shows it.
+            steps: training steps of the whole job.
+            done: steps done before this session.
+            silent: show nothing, because another process of the job does.
         """
         self._console = Console(file=sys.stderr, highlight=False, quiet=silent)
-        # Jobs that share a terminal would draw their views over one another.
-        alone = multiprocessing.current_process().name == "MainProcess"
-        self._is_live = self._console.is_interactive and alone and not silent
+        # Worker processes share a terminal and would draw their views over one another.
+        is_worker = multiprocessing.current_process().name != "MainProcess"
+        self._is_live = self._console.is_interactive and not is_worker and not silent
         self._label, self._steps = label, steps
         self._began = self._last_line = time.monotonic()
         self._history: list[dict[str, float]] = []
@@ -82,33 +85,44 @@ class JobProgress:
         self._view.stop()
 
     def update(self, step: int, numbers: dict[str, float]) -> None:
-        """Shows how far the job is, with its latest numbers by name and, in a terminal, their course so far."""
+        """Shows how far the job is.
+
+        Args:
+            step: training steps done.
+            numbers: the latest numbers by name; in a terminal, each is shown with a sparkline of its values so far.
+        """
         self._history.append(numbers)
         self._latest |= numbers
         if self._is_live:
             self._bar.update(self._task, completed=step)
-            self._view.update(Group(self._bar, self._courses(LIVE_WIDTH)))
+            self._view.update(Group(self._bar, self._sparklines(LIVE_WIDTH)))
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(f"{self._label}  step {step}/{self._steps}  {_joined(numbers)}")
             self._last_line = time.monotonic()
 
     def close(self, step: int, status: str, numbers: dict[str, float]) -> None:
-        """Leaves one line about the job, and in a terminal the course of each number under it."""
+        """Prints one line about the finished job and, in a terminal, a sparkline of each number below it.
+
+        Args:
+            step: training steps done.
+            status: how the job ended.
+            numbers: the final numbers by name.
+        """
         seconds = time.monotonic() - self._began
         self._line(f"{self._label}  {status} at step {step}  {_joined(numbers)}  ({seconds:.1f} s)")
         if self._is_live:
-            self._console.print(self._courses(LEFT_WIDTH))
+            self._console.print(self._sparklines(FINAL_WIDTH))
 
-    def _courses(self, width: int) -> Group:
-        """Lines of a number's name, latest value and sparkline each; the sparkline has `width` or what is left."""
+    def _sparklines(self, width: int) -> Group:
+        """Returns a line for each number: its name, latest value and sparkline, at most `width` characters long."""
         longest = max(map(len, self._latest), default=0)
         lines = []
         for name, value in self._latest.items():
-            start = f"  {name:<{longest}} {_short(value):>8}  "
+            start = f"  {name:<{longest}} {_rounded(value):>8}  "
             series = [numbers.get(name, math.nan) for numbers in self._history]
-            log = any(word in name for word in OVER_MAGNITUDES)
-            course = sparkline(series, min(width, self._console.width - len(start)), log)
-            lines.append(Text(start + course, no_wrap=True, overflow="ellipsis"))
+            log = any(word in name for word in LOGARITHMIC)
+            blocks = sparkline(series, min(width, self._console.width - len(start)), log)
+            lines.append(Text(start + blocks, no_wrap=True, overflow="ellipsis"))
         return Group(*lines)
 
     def _line(self, text: str) -> None:
@@ -116,13 +130,13 @@ class JobProgress:
 
 
 def _joined(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
+    return "  ".join(f"{name} {_rounded(value)}" for name, value in numbers.items())
 
 
-def _short(value: float) -> str:
+def _rounded(value: float) -> str:
     return f"{value:.3g}".replace("inf", "∞")
 
 
 def say(text: str) -> None:
-    """One line for the person who started the job."""
+    """Prints one line for the person who started the job."""
     Console(file=sys.stderr, highlight=False).print(text, markup=False, soft_wrap=True)

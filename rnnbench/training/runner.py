@@ -10,7 +10,7 @@ import numpy as np
 from rnnbench.config.identity import recorded, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
-from rnnbench.loggers.population import feeds
+from rnnbench.loggers.population import PopulationLogger
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
 from rnnbench.records.folders import job_folder
@@ -111,6 +111,7 @@ class Session:
         self.config = configs[0]
         self.at_evaluation = _probes(self.config.probe.at_evaluation, "probe.at_evaluation")
         self.at_end = _probes(self.config.probe.at_end, "probe.at_end")
+        self.logger = PopulationLogger(configs if distributed.is_leader() else [])
         self.program = program.program(configs)
         self.program.compile()
 
@@ -134,9 +135,7 @@ class Session:
         self.outcomes = Outcomes(
             self.configs, self.program.tasks, step, diverged_at, before if restored is not None else ()
         )
-        self.loggers = feeds(self.configs) if leads else []
-        for logger in self.loggers:
-            logger.start(self.records.folder, step)
+        self.logger.start(self.records.folder, step)
 
         if len(self.configs) > 1 and leads:
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
@@ -219,8 +218,7 @@ class Session:
     def _write(self, step: int, found: tables.Tables) -> None:
         found = {name: table for name, table in found.items() if table.num_rows}
         self.records.write(step, found)
-        for logger in self.loggers:
-            logger.write(step, found)
+        self.logger.write(step, found)
 
     def _finish(self, step: int, states: RunState) -> None:
         """The last checkpoint, what is shown to readers, and the statuses."""
@@ -237,8 +235,7 @@ class Session:
         self._write(step, tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
         self.checkpoints.save(step, states, force=True)
         self.records.finish(outcomes.rows)
-        for logger in self.loggers:
-            logger.finish([row["status"] for row in outcomes.rows])
+        self.logger.finish([row["status"] for row in outcomes.rows])
 
     def _scores(self) -> dict[str, float]:
         """Medians over the runs of the last training loss and test score."""

@@ -1,95 +1,179 @@
-"""Populations and sinks: a sink a run, and one in all where there are many."""
+"""Populations and loggers: a logger for each run, and one for all where the runs are many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from rnnbench.config.identity import run_id
 from rnnbench.config.schema import Config
-from rnnbench.loggers import wandb as loggers
-from rnnbench.loggers.population import medians
+from rnnbench.errors import UserError
+from rnnbench.loggers import Logger, wandb
+from rnnbench.loggers.population import PopulationLogger, medians
+from rnnbench.records.schemas import SCHEMAS, as_table
 from rnnbench.training import runner
 
 Compose = Callable[..., Config]
 
 
-class Sink:
-    """Keeps what it is fed."""
+class MemoryLogger(Logger):
+    """Keeps what it gets."""
 
-    every: list["Sink"] = []  # noqa: RUF012
+    every: list["MemoryLogger"] = []  # noqa: RUF012
 
-    def __init__(self, max_runs: int = 32) -> None:
+    def __init__(self, max_runs: int | None = 32) -> None:
         self.max_runs = max_runs
-        self.calls: list[tuple[Any, ...]] = []
-        Sink.every.append(self)
+        self.started: dict[str, Any] = {}
+        self.written: list[tuple[int, dict[str, pa.Table]]] = []
+        self.status = ""
+        MemoryLogger.every.append(self)
 
-    def start(self, *arguments: Any) -> None:
-        self.calls.append(arguments)
+    def start(
+        self, run_id: str, name: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None
+    ) -> None:
+        self.started = {"run_id": run_id, "name": name, "config": config, "folder": folder, "step": step}
+        self.started["group"] = group
 
-    def write(self, step: int, tables: dict[str, dict[str, list[Any]]]) -> None:
-        self.calls.append((step, tables))
+    def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
+        self.written.append((step, dict(tables)))
 
     def finish(self, status: str) -> None:
-        self.calls.append((status,))
+        self.status = status
 
 
 @pytest.fixture
-def sinks(monkeypatch: pytest.MonkeyPatch) -> list[Sink]:
-    Sink.every = []
-    monkeypatch.setattr(loggers, "WandbLogger", Sink)
-    return Sink.every
-
-
-def opened(sinks: list[Sink]) -> list[Sink]:
-    return [sink for sink in sinks if sink.calls]
+def loggers(monkeypatch: pytest.MonkeyPatch) -> list[MemoryLogger]:
+    """Those that were built, in the order of the runs."""
+    MemoryLogger.every = []
+    monkeypatch.setattr(wandb, "WandbLogger", MemoryLogger)
+    return MemoryLogger.every
 
 
 @pytest.fixture
 def configs(compose: Compose, tmp_path: Path) -> list[Config]:
-    node = {"_target_": "rnnbench.loggers.wandb.WandbLogger", "max_runs": 3}
+    """Four runs with loggers, of which three have loggers of their own."""
     configs = [compose(f"output={tmp_path}", f"seed={seed}") for seed in range(4)]
     for config in configs:
-        config.logger = dict(node)
+        config.logger = {"_target_": "rnnbench.loggers.wandb.WandbLogger", "max_runs": 3}
     return configs
 
 
-def test_each_run_has_a_sink_of_its_own(configs: list[Config], sinks: list[Sink]) -> None:
+FOLDER = Path("results/adding-lstm-0123456789ab")
+
+
+def metrics(values: Mapping[str, float], step: int = 8) -> pa.Table:
+    """A test metric of some runs, by run id."""
+    columns = {"run_id": list(values), "value": list(values.values())}
+    return as_table("metrics", {**columns, "step": step, "split": "test", "metric": "mse"})
+
+
+def test_each_run_has_a_logger_of_its_own(configs: list[Config], loggers: list[MemoryLogger]) -> None:
+    ids = [run_id(config) for config in configs[:3]]
+    population = PopulationLogger(configs[:3])
+    population.start(FOLDER, 4)
+    started = [logger.started for logger in loggers]
+    assert [one["run_id"] for one in started] == ids
+    assert [one["name"] for one in started] == [f"adding-lstm-seed{seed}" for seed in range(3)]
+    assert [one["config"]["seed"] for one in started] == [0, 1, 2]
+    assert {(one["folder"], one["step"], one["group"]) for one in started} == {(FOLDER, 4, FOLDER.name)}
+
+    table = metrics({ids[0]: 1.0, ids[2]: 3.0})
+    population.write(8, {"metrics": table, "scores": SCHEMAS["scores"].empty_table()})
+    [(step, own)] = loggers[2].written
+    assert step == 8
+    assert list(own) == ["metrics"], "no table without rows"
+    assert own["metrics"].equals(table.slice(1, 1))
+    assert loggers[1].written == [], "nothing was recorded of it"
+
+    population.finish(["finished", "diverged", "finished"])
+    assert [logger.status for logger in loggers] == ["finished", "diverged", "finished"]
+
+
+def test_many_runs_share_one_that_gets_their_medians(configs: list[Config], loggers: list[MemoryLogger]) -> None:
+    population = PopulationLogger(configs)
+    population.start(FOLDER, 0)
+    population.write(8, {"metrics": metrics({run_id(config): i**2 for i, config in enumerate(configs)})})
+    population.finish(["diverged", "finished", "diverged", "diverged"])
+    [logger] = [logger for logger in loggers if logger.started]
+    assert logger.started["run_id"] == "0123456789ab"
+    assert logger.started["name"] == "adding-lstm-4-runs"
+    assert logger.started["config"]["population"] == {"seed": [0, 1, 2, 3]}
+    [(_, tables)] = logger.written
+    values = {row["metric"]: row["value"] for row in tables["metrics"].to_pylist()}
+    quartiles = np.quantile([0, 1, 4, 9], (0.25, 0.5, 0.75))
+    assert values == dict(zip(("mse.q25", "mse", "mse.q75"), quartiles, strict=True))
+    assert logger.status == "finished"
+
+
+def test_a_logger_without_a_limit_is_never_shared(configs: list[Config], loggers: list[MemoryLogger]) -> None:
+    for config in configs:
+        assert config.logger is not None
+        config.logger["max_runs"] = None
+    PopulationLogger(configs).start(FOLDER, 0)
+    assert all(logger.started for logger in loggers)
+    assert len(loggers) == 4
+
+
+def test_a_run_by_itself_has_no_group(configs: list[Config], loggers: list[MemoryLogger]) -> None:
+    PopulationLogger(configs[:1]).start(FOLDER, 0)
+    assert loggers[0].started["group"] is None
+
+
+def test_runs_without_a_logger_log_nothing(compose: Compose) -> None:
+    for configs in ([], [compose()]):
+        population = PopulationLogger(configs)
+        population.start(FOLDER, 0)
+        population.write(8, {"metrics": metrics({"a": 1.0})})
+        population.finish(["finished"])
+
+
+def test_training_logs_what_it_records(configs: list[Config], loggers: list[MemoryLogger]) -> None:
     rows = runner.train(*configs[:3])
-    used = opened(sinks)
-    assert [sink.calls[0][0] for sink in used] == [run_id(config) for config in configs[:3]]
-    assert len({sink.calls[0][5] for sink in used}) == 1, "one group"
-    assert [step for step, _ in used[0].calls[1:-1]] == [0, 4, 8]
-    for i, sink in enumerate(used):
-        metrics = sink.calls[-2][1]["metrics"]
-        values = dict(zip(zip(metrics["split"], metrics["metric"], strict=True), metrics["value"], strict=True))
-        assert values["test", "mse"] == rows[i]["final.mse"]
-        assert sink.calls[-1] == ("finished",)
+    for row, logger in zip(rows, loggers, strict=True):
+        assert [step for step, _ in logger.written] == [0, 4, 8]
+        _, tables = logger.written[-1]
+        assert set(tables) == {"metrics", "scores", "gradient_flow"}
+        assert {name: table.schema for name, table in tables.items()} == {name: SCHEMAS[name] for name in tables}
+        values = {(row["split"], row["metric"]): row["value"] for row in tables["metrics"].to_pylist()}
+        assert values["test", "mse"] == row["final.mse"]
+        assert logger.status == "finished"
 
 
-def test_many_runs_share_one_that_carries_their_medians(configs: list[Config], sinks: list[Sink]) -> None:
-    rows = runner.train(*configs)
-    [sink] = opened(sinks)
-    _, name, about, *_ = sink.calls[0]
-    assert name == "adding-lstm-4-runs"
-    assert about["population"] == {"seed": [0, 1, 2, 3]}
-    metrics = sink.calls[-2][1]["metrics"]
-    last = {
-        metric: value
-        for step, split, metric, value in zip(*(metrics[k] for k in ("step", "split", "metric", "value")), strict=True)
-        if split == "test" and step == 8
+def test_medians_are_of_each_key_over_the_runs_that_have_it() -> None:
+    """Run b has diverged: it has no rows any more."""
+    flow = {"step": 8, "layer": 0, "state": "h", "q10": 0.0, "q50": [1.0, 2.0, 7.0] * 2, "q90": 0.0}
+    tables = {
+        "gradient_flow": as_table(
+            "gradient_flow",
+            {**flow, "run_id": ["a", "c", "d"] * 2, "time": [0] * 3 + [1] * 3, "norm": [1.0, 2.0, 9.0, 5.0, 6.0, 4.0]},
+        ),
+        "scores": as_table(
+            "scores",
+            {
+                **{"run_id": ["a", "c"], "step": 8, "metric": "mse", "by": "distance", "low": 1, "high": 2},
+                **{"value": [1.0, 2.0], "count": [3, 4]},
+            },
+        ),
+        "metrics": SCHEMAS["metrics"].empty_table(),
+        "showcase": SCHEMAS["showcase"].empty_table(),
     }
-    finals = [row["final.mse"] for row in rows]
-    np.testing.assert_allclose(
-        [last["mse.q25"], last["mse"], last["mse.q75"]], np.quantile(finals, (0.25, 0.5, 0.75)), rtol=1e-6
-    )
+    found = medians(tables, "job")
+    assert set(found) == {"gradient_flow", "scores"}
+    rows = found["gradient_flow"].to_pylist()
+    assert [(row["run_id"], row["time"], row["norm"], row["q50"]) for row in rows] == [
+        ("job", 0, 2.0, 2.0),
+        ("job", 1, 5.0, 2.0),
+    ]
+    [row] = found["scores"].to_pylist()
+    assert (row["value"], row["count"]) == (1.5, 3)
 
 
-def test_medians_are_of_the_runs_that_still_train() -> None:
-    def tables(value: float) -> dict[str, list[dict[str, Any]]]:
-        return {"gradient_flow": [{"step": 1, "layer": 0, "state": "h", "time": 3, "norm": value}]}
-
-    [row] = medians([tables(1.0), None, tables(2.0), tables(9.0)])["gradient_flow"]
-    assert row["norm"] == 2.0
+def test_what_is_no_logger_is_refused(compose: Compose) -> None:
+    config = compose()
+    config.logger = {"_target_": "rnnbench.tasks.Digits"}
+    message = r"logger\._target_: expected a subclass of rnnbench\.loggers\.Logger, got rnnbench\.tasks\.Digits"
+    with pytest.raises(UserError, match=message):
+        PopulationLogger([config])

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rnnbench.errors import UserError
 from rnnbench.loggers import wandb as loggers
 from rnnbench.loggers.wandb import WandbLogger, has_account
+from rnnbench.records.schemas import as_table
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +24,9 @@ def no_account(tmp_path, monkeypatch):
 def segment(steps):
     """What the records get of one run: metrics in the order train, then test."""
     last = steps[-1]
-    flow = {"run_id": "r1", "step": last, "layer": [0, 0, 0, 1], "state": ["h", "h", "c", "h"], "time": [0, 1, 0, 0]}
-    return {
+    at = {"run_id": "r1", "step": last}
+    flow = {**at, "layer": [0, 0, 0, 1], "state": ["h", "h", "c", "h"], "time": [0, 1, 0, 0]}
+    columns = {
         "metrics": {
             "run_id": "r1",
             "step": [*steps, last],
@@ -31,10 +34,12 @@ def segment(steps):
             "metric": ["loss"] * len(steps) + ["accuracy"],
             "value": [1 / (step + 1) for step in steps] + [0.5],
         },
-        "scores": {"run_id": "r1", "step": last, "metric": "accuracy", "by": ["distance", "attractors"],
+        "scores": {**at, "metric": "accuracy", "by": ["distance", "attractors"],
                    "low": [33, 2], "high": [64, 2], "value": [0.75, 0.25], "count": 8},
-        "gradient_flow": {**flow, "norm": [0.001, 0.1, 0.2, 0.3]},
+        "gradient_flow": {**flow, "norm": [0.001, 0.1, 0.2, 0.3], "q10": 0.0, "q50": 0.0, "q90": 0.0},
+        "showcase": {**at, "prompt": "I", "continuation": "need", "probability": 0.5, "correct": True},
     }  # fmt: skip
+    return {name: as_table(name, own) for name, own in columns.items()}
 
 
 def read_back(folder):
@@ -58,7 +63,7 @@ def history(records):
 
 def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
     logger = WandbLogger(project="study", tags=["a"])
-    logger.start("r1", "adding-gru-seed0", {"model": {"name": "gru"}}, tmp_path, 0)
+    logger.start("r1", "adding-gru-seed0", {"model": {"name": "gru"}}, tmp_path, 0, None)
     logger.write(0, segment([0]))
     logger.write(20, segment([10, 20]))
     logger.finish("finished")
@@ -96,9 +101,39 @@ def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
     ]
 
 
+def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_path, monkeypatch):
+    """The rows of a step need not follow one another."""
+    import wandb
+
+    logged = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)))
+    monkeypatch.setattr(wandb, "init", lambda **options: run)
+    logger = WandbLogger()
+    logger.start("r1", "name", {}, tmp_path, 0, None)
+    steps = [30, 10, 20]
+    names = ["loss", "grad_norm"]
+    columns = {
+        "run_id": "r1",
+        "step": steps * 2,
+        "split": "train",
+        "metric": [name for name in names for _ in steps],
+        "value": [float(i) for i in range(6)],
+    }
+    flow = {"run_id": "r1", "layer": 0, "state": "h", "q10": 0.0, "q50": 0.0, "q90": 0.0}
+    flow |= {"step": [20, 30, 20, 30], "time": [0, 0, 1, 1], "norm": [0.1, 0.2, 0.3, 0.4]}
+    logger.write(30, {"metrics": as_table("metrics", columns), "gradient_flow": as_table("gradient_flow", flow)})
+    assert [step for step, _ in logged] == [10, 20, 30]
+    for step, values in logged:
+        at = steps.index(step)
+        histogram = values.pop("gradient_flow/layer0/h", None)
+        assert values == {"train/loss": float(at), "train/grad_norm": float(at + 3)}
+        expected = {20: [0.1, 0.3], 30: [0.2, 0.4]}.get(step)
+        assert (histogram and histogram.histogram) == expected
+
+
 def test_a_resumed_run_is_the_same_run_from_the_restored_step_on(tmp_path):
     logger = WandbLogger()
-    logger.start("r1", "name", {}, tmp_path, 20)
+    logger.start("r1", "name", {}, tmp_path, 20, None)
     logger.write(30, {"metrics": segment([30])["metrics"]})
     logger.finish("diverged")
     found = read_back(tmp_path)
@@ -108,8 +143,7 @@ def test_a_resumed_run_is_the_same_run_from_the_restored_step_on(tmp_path):
 
 
 def test_a_histogram_of_many_time_steps_is_averaged_down_to_what_wandb_takes():
-    rows = [{"layer": 0, "state": "h", "norm": float(time // 2)} for time in range(1024)]
-    histogram = loggers._gradient_flow(rows)["gradient_flow/layer0/h"]
+    histogram = loggers._histogram([float(time // 2) for time in range(1024)])
     assert histogram.histogram == list(range(512))
     assert histogram.bins[-1] == 1024
 
@@ -121,7 +155,7 @@ def test_it_is_offline_without_an_account_and_online_with_one(tmp_path, monkeypa
     monkeypatch.setattr(wandb, "init", lambda **options: modes.append((options["mode"], options["resume"])))
 
     def start(mode=None, step=0):
-        WandbLogger(mode=mode).start("r1", "name", {}, tmp_path, step)
+        WandbLogger(mode=mode).start("r1", "name", {}, tmp_path, step, None)
 
     assert not has_account()
     start()
@@ -147,6 +181,6 @@ def test_bad_input_is_answered(tmp_path, monkeypatch):
 
     monkeypatch.setattr(wandb, "init", fail)
     with pytest.raises(UserError, match=r"logger: wandb cannot start \(no route to host\); logger\.mode=offline"):
-        WandbLogger(mode="online").start("r1", "name", {}, tmp_path, 0)
+        WandbLogger(mode="online").start("r1", "name", {}, tmp_path, 0, None)
     with pytest.raises(Exception, match="'on'"):
         WandbLogger(mode="on")
