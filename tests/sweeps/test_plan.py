@@ -10,11 +10,11 @@ import pytest
 from hydra.core.utils import JobReturn
 
 import rnnbench
-from rnnbench import records
 from rnnbench.commands import cli
 from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
+from rnnbench.records import folders
 from rnnbench.records.writer import Records
 from rnnbench.sweeps.launch import run
 from rnnbench.sweeps.plan import _parts
@@ -188,9 +188,9 @@ def test_a_job_that_another_process_trains_is_waited_for(
         looks.append(folder.name)
         if len(looks) == 2:
             other.close()
-        return records.is_held(folder)
+        return folders.is_held(folder)
 
-    monkeypatch.setattr("rnnbench.sweeps.plan.is_held", is_held)
+    monkeypatch.setattr("rnnbench.sweeps.launch.is_held", is_held)
     monkeypatch.setattr("rnnbench.sweeps.launch.time.sleep", lambda seconds: None)
     assert sweep(tiny, tmp_path, "model=rnn,lstm", "seed=0,1") == 0
     told = capsys.readouterr().err
