@@ -25,7 +25,7 @@ WORDS = {
 FOLDABLE = "foldable"
 """Marks an argument in which the members of a population may differ: `Annotated[float | Array, FOLDABLE]`.
 
-It is a number on which no shape and no Python decision hangs, for it arrives traced where it differs.
+No shape and no Python decision may depend on it, for it arrives traced where it differs.
 """
 
 
@@ -66,6 +66,11 @@ def in_words(hint: Any) -> str:
 def is_foldable(hint: Any) -> bool:
     """Whether an annotation is marked `FOLDABLE`."""
     return typing.get_origin(hint) is typing.Annotated and FOLDABLE in typing.get_args(hint)[1:]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; to Python, true and false are, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def as_yaml(value: Any) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from rnnbench.config.annotations import as_yaml, fits, in_words, is_foldable
+from rnnbench.config.annotations import as_yaml, fits, in_words, is_foldable, is_number
 from rnnbench.config.messages import did_you_mean, listed
 from rnnbench.errors import UserError
 
@@ -108,11 +108,6 @@ def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     return {key for key, value in node.items() if key in marked and is_number(value)}
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a number; to Python, true and false are, too."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def check_value(value: Any, hint: Any, path: str) -> None:
     """Checks a plain value against an annotation; what cannot be judged from plain values is let through."""
     if isinstance(value, Mapping) and "_target_" in value:
@@ -123,7 +118,7 @@ def check_value(value: Any, hint: Any, path: str) -> None:
             check_value(item, Any, f"{path}.{key}")
     elif not fits(value, hint):
         quote = ""
-        if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), hint):
+        if is_number(value) and fits(str(value), hint):
             quote = f", a number; the text is written with quotes inside: '{path}=\"{value}\"'"
         raise UserError(f"{path}: expected {in_words(hint)}, got {as_yaml(value)}{quote}")
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from rnnbench.config.annotations import is_number
 from rnnbench.config.identity import foldable, run_id
-from rnnbench.config.objects import is_number
 from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError

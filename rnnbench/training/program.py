@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from rnnbench import probes
-from rnnbench.config.identity import flatten, foldable, identity
+from rnnbench.config.identity import compiled, flatten, foldable, identity
 from rnnbench.config.objects import instantiate, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
@@ -310,8 +310,8 @@ class _Shared:
     def __init__(self, configs: Sequence[Config]):
         self.configs = configs
         folded = _folded(configs)
-        shared = identity(configs[0]) | {"remat_every": configs[0].model.remat_every}
-        values = {key: value for key, value in flatten(shared).items() if key not in (*folded, "seed")}
+        shared = flatten(compiled(configs[0]))
+        values = {key: value for key, value in shared.items() if key not in (*folded, "seed")}
         self.key = json.dumps([values, folded, [config.task for config in configs]], sort_keys=True)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,6 @@
 """The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it was left."""
 
 import collections
-import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnbench.config.identity import flatten, identity, run_id
+from rnnbench.config.identity import flatten, identity, recorded, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
 from rnnbench.loggers.population import feeds
@@ -89,12 +88,8 @@ def _train(configs: Sequence[Config]) -> list[Row]:
 
 def _records(folder: Path, config: Config) -> Records | Unrecorded:
     """The job's folder, of which the leader takes hold."""
-    resolved = dataclasses.asdict(config)
-    for key in ("overwrite", "compilation_cache", "report", "distributed"):
-        del resolved[key]
-    del resolved["population"]["place"]
     held: list[Records] = []
-    distributed.lead(lambda: held.append(Records(folder, resolved, overwrite=config.overwrite)))
+    distributed.lead(lambda: held.append(Records(folder, recorded(config), overwrite=config.overwrite)))
     return held[0] if held else Unrecorded(folder)
 
 
@@ -188,7 +183,7 @@ class _Job:
         """Evaluates, and records the segment that ended at `step`."""
         diverged_at = distributed.fetch(states.diverged_at)
         tests = self.program.evaluate(states.params)
-        flow = self.program.gradient_flow(states.params) if self.config.probe.gradient_flow else {}
+        flow = self.program.gradient_flow(states.params) if "gradient_flow" in self.config.probe.at_evaluation else {}
         tables: dict[str, list[Row]] = {"metrics": [], "scores": [], "gradient_flow": []}
         news: list[dict[str, list[Row]] | None] = [None] * len(self.rows)
         for i, row in enumerate(self.rows):
@@ -255,7 +250,7 @@ class _Job:
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
                 shown = self.program.tasks[i][0].showcase(functools.partial(self.program.predict, params))
                 showcase += [{"run_id": row["run_id"], "step": step, **one} for one in shown]
-                if self.config.probe.gate_traces:
+                if "gate_traces" in self.config.probe.at_end:
                     gates = functools.partial(self.program.gates, params)
                     parts = trace_parts(self.program.tasks[i][0], gates)
                     traces += [{"run_id": row["run_id"], "step": step, **part} for part in parts]
@@ -278,6 +273,6 @@ class _Job:
         }
         if "grad_norm" in scalars:
             numbers["|gradient|"] = list(scalars["grad_norm"][:, -1])
-        if self.config.probe.gradient_flow:
+        if "gradient_flow" in self.config.probe.at_evaluation:
             numbers["half-life"] = self.half_lives
         return {name: float(np.median(values)) for name, values in numbers.items()}

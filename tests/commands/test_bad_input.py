@@ -115,7 +115,7 @@ def test_without_its_checkpoints_a_run_begins_again_and_ends_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(Records, "finish", interrupt)
         code, said = run()
-        assert (code, said.splitlines()[-1]) == (130, "rnnbench: stopped; the same command goes on from there")
+        assert (code, said.splitlines()[-1]) == (130, "rnnbench: stopped; the same command resumes")
     assert rnnbench.load_runs("results").status.tolist() == ["running"]
     shutil.rmtree(folder() / "checkpoints")
     assert run()[0] == 0
@@ -180,7 +180,7 @@ def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
                 process.kill()
                 process.wait()
         said = (tmp_path / "log").read_text()
-        assert said.endswith("rnnbench: stopped; the same command goes on from there\n")
+        assert said.endswith("rnnbench: stopped; the same command resumes\n")
         assert "Traceback" not in said
         assert "\x1b" not in said
     [provenance] = tmp_path.glob("results/*/provenance.json")
