@@ -14,7 +14,7 @@ from rnnbench.config.annotations import as_yaml
 from rnnbench.config.identity import foldable
 from rnnbench.config.keys import keys
 from rnnbench.config.messages import describe_config
-from rnnbench.config.objects import check_call, without_name
+from rnnbench.config.objects import checked, without_name
 from rnnbench.config.schema import CELL_ARGUMENTS, Config
 from rnnbench.errors import UserError
 
@@ -36,11 +36,11 @@ def parse(cfg: DictConfig) -> Config:
         if not isinstance(name, str) or not name:
             raise UserError(f"{path}.name: expected a name for records and figures, got {as_yaml(name)}")
     _check_limits(config)
-    check_call(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
-    check_call(without_name(config.task), "task")
-    check_call(without_name(config.optimizer), "optimizer")
+    config.model.cell = checked(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+    config.task |= checked(without_name(config.task), "task")
+    config.optimizer |= checked(without_name(config.optimizer), "optimizer")
     if config.logger is not None:
-        check_call(without_name(config.logger), "logger")
+        config.logger |= checked(without_name(config.logger), "logger")
     return config
 
 

@@ -92,7 +92,10 @@ def test_every_key_declares_what_it_is() -> None:
         ("+train.stepz=3", "Did you mean steps?"),
         ("+optimizer.lr=3", "optimizer.lr: unknown key; optax.adam takes learning_rate, b1, "),
         ("+optimizer.lr=3", "Did you mean learning_rate?"),
-        ("optimizer.learning_rate=abc", "optimizer.learning_rate: expected a number, got 'abc'"),
+        (
+            "optimizer.learning_rate=abc",
+            "optimizer.learning_rate: expected a number or the dotted name of a function, got 'abc'",
+        ),
         ("~optimizer.learning_rate", "optimizer.learning_rate: missing; optax.adam needs it"),
         ("task.length=long", "task.length: expected an integer, got 'long'"),
         ("task.length=null", "task.length: expected an integer, got null"),
@@ -147,6 +150,40 @@ def test_the_identity_is_what_determines_the_numbers() -> None:
     other += ["train.omega=1", "train.stop_when_solved=true"]
     assert {identity.run_id(compose(override)) for override in same} == {reference}
     assert len({identity.run_id(compose(override)) for override in other} | {reference}) == len(other) + 1
+
+
+def test_a_number_is_the_same_run_however_it_is_written() -> None:
+    one = compose("optimizer.learning_rate=1", "model.cell.forget_bias=0", "train.clip_norm=2", "optimizer.b1=0")
+    other = compose(
+        "optimizer.learning_rate=1.0", "model.cell.forget_bias=0.0", "train.clip_norm=2e0", "optimizer.b1=0."
+    )
+    assert identity.run_id(one) == identity.run_id(other)
+    flat = identity.flatten(identity.identity(one))
+    assert all(type(flat[f"optimizer.{key}"]) is float for key in ("learning_rate", "b1", "b2", "eps"))
+    assert type(flat["task.length"]) is int
+    assert identity.run_id(compose("optimizer.learning_rate=1e-2")) == identity.run_id(
+        compose("optimizer.learning_rate=0.01")
+    )
+
+
+def test_an_initialiser_is_chosen_by_its_name() -> None:
+    chosen = "+model.cell.recurrent_kernel_init=rnnbench.cells.identity_matrix"
+    by_gate = "+model.cell.bias_init={forget: jax.nn.initializers.ones}"
+    ids = {identity.run_id(compose(*overrides)) for overrides in ((), (chosen,), (by_gate,), (chosen, by_gate))}
+    assert len(ids) == 4
+    cell = compose(chosen, by_gate).model.cell
+    assert cell["recurrent_kernel_init"] == "rnnbench.cells.identity_matrix"
+    assert cell["bias_init"] == {"forget": "jax.nn.initializers.ones"}
+
+
+def test_the_run_id_stays_the_same_between_versions() -> None:
+    """Folders of results are found again by this hash: change it only with the records' version."""
+    parsed = schema.Config(
+        model=schema.ModelConfig(name="m", cell={"_target_": "a.Cell", "bias": 1.0}),
+        task={"name": "t", "_target_": "a.Task"},
+        optimizer=ADAM,
+    )
+    assert identity.run_id(parsed) == "5b4b48090134"
 
 
 def test_what_is_compiled_and_what_is_recorded() -> None:

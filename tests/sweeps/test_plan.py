@@ -94,7 +94,17 @@ def test_a_population_has_a_most(jobs: Jobs) -> None:
     assert [len(part) for part in _parts(list("abcdefghi"), 4)] == [3, 3, 3]
 
 
-def test_what_hangs_on_a_folded_number_follows_it(jobs: Jobs) -> None:
+def test_integers_and_others_fold_into_one_type(jobs: Jobs) -> None:
+    assert cli.main(["-m", "optimizer.learning_rate=1,2.5", "model.cell.forget_bias=0,1"]) == 0
+    [members] = jobs.populations
+    rates = [member.optimizer["learning_rate"] for member in members]
+    assert list(map(repr, rates)) == ["1.0", "1.0", "2.5", "2.5"]
+    assert {type(member.model.cell["forget_bias"]) for member in members} == {float}
+    assert cli.main(["optimizer.learning_rate=1.0", "model.cell.forget_bias=0.0"]) == 0
+    assert run_id(jobs.populations[1][0]) == run_id(members[0])
+
+
+def test_what_depends_on_a_folded_number_follows_it(jobs: Jobs) -> None:
     assert cli.main(["-m", "seed=2,3", "optimizer.learning_rate=${seed}"]) == 0
     [members] = jobs.populations
     assert [member.optimizer["learning_rate"] for member in members] == [2, 3]
@@ -145,6 +155,16 @@ def test_more_seeds_train_what_is_missing(
     assert trained == [[2, 3]]
     assert all(path.read_bytes() == content for path, content in before.items())
     assert sorted(rnnbench.load_runs(tmp_path).seed) == [0, 1, 2, 3]
+
+
+def test_a_number_that_is_written_differently_is_not_trained_again(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(tiny, tmp_path, "model=lstm", "model.cell.forget_bias=0,1") == 0
+    assert sweep(tiny, tmp_path, "model=lstm", "model.cell.forget_bias=0.0,1.0,1e0,1.5") == 0
+    assert "a sweep of 3 runs, 2 of them complete" in capsys.readouterr().err
+    column = rnnbench.load_runs(tmp_path)["model.cell.forget_bias"]
+    assert (column.dtype, sorted(column)) == (np.float64, [0.0, 1.0, 1.5])
 
 
 def test_an_interrupted_population_goes_on_as_it_was(
