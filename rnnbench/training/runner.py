@@ -23,6 +23,7 @@ from rnnbench.training.devices import use_compilation_cache, use_devices
 from rnnbench.training.program import Program
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.step import RunState
+from rnnbench.training.switches import refuse_switches
 from rnnbench.training.tables import (
     columns,
     concatenated,
@@ -66,6 +67,7 @@ def train(*configs: Config) -> list[Row]:
 
 
 def _train(configs: Sequence[Config]) -> list[Row]:
+    refuse_switches()
     config = configs[0]
     folder = _folder(configs)
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
