@@ -106,7 +106,7 @@ def is_foldable(hint: Any) -> bool:
     return typing.get_origin(hint) is typing.Annotated and FOLDABLE in typing.get_args(hint)[1:]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> typing.TypeGuard[float]:
     """Whether a value is a number; to Python, true and false are, too."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -52,6 +52,10 @@ def folder() -> Path:
             ["task._target_=rnnbench.tasks.SentenceCompletion", "~task.length", "~task.form", "+task.max_distance=1"],
             "task.max_distance: expected at least 2, got 1",
         ),
+        (
+            ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
+            "model.cell: bias_init names ['forgt'], which are not gates; the gates are ['input', 'forget', ",
+        ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
     ],
 )
@@ -157,7 +161,7 @@ def test_there_is_nothing_to_show(run: Run, capsys: pytest.CaptureFixture[str], 
 
 
 def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
-    """In a process of its own, its output in files: no traceback, no control codes, and it goes on."""
+    """In a process of its own, its output in files: no traceback, no control codes, and it resumes."""
     endless = [*tiny, "train.steps=1000000", "train.eval_every=50", "train.checkpoint_seconds=0", "devices=1"]
     command = [sys.executable, "-m", "rnnbench", *endless]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

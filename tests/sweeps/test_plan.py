@@ -167,10 +167,10 @@ def test_a_number_that_is_written_differently_is_not_trained_again(
     assert (column.dtype, sorted(column)) == (np.float64, [0.0, 1.0, 1.5])
 
 
-def test_an_interrupted_population_goes_on_as_it_was(
+def test_an_interrupted_population_resumes_as_it_was(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped after its first segment, and asked for with more seeds: the three go on, the fourth is new."""
+    """Stopped after its first segment, and asked for with more seeds: the three resume, the fourth is new."""
     assert sweep(tiny, tmp_path / "undisturbed", "seed=range(3)", "train.checkpoint_seconds=0") == 0
     save = runner.Checkpoints.save
 
