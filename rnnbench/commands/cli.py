@@ -30,17 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         with _current_folder_importable():
-            if argv == ["--version"]:
-                from importlib import metadata
-
-                print(f"rnnbench {metadata.version('rnnbench')}")
-                return 0
             is_command = bool(argv) and _is_bare_word(argv[0])
             code = _command(argv[0], argv[1:]) if is_command else train.main(argv)
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        print("\nrnnbench: stopped; the same command goes on from there", file=sys.stderr)
+        print("\nrnnbench: stopped; the same command resumes", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has left (`| head`): nothing is wrong, and nothing more can be printed.

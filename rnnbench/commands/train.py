@@ -1,76 +1,47 @@
 """`rnnbench [key=value ...]`: Hydra composes the configuration of each job, and it is trained."""
 
+import argparse
 import contextlib
 import os
 import sys
-import textwrap
 import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
-from hydra._internal.utils import get_args_parser
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from rnnbench.config.messages import GROUPS, TRACEBACK, describe, describe_stumble, wants_traceback
+from rnnbench.config.compose import register_studies, shipped
+from rnnbench.config.messages import TRACEBACK, describe, describe_stumble, wants_traceback
 from rnnbench.config.parse import parse_members
 from rnnbench.errors import BusyError, Failure, UserError
-
-HELP = """\
-rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
-
-Usage
-  rnnbench [key=value ...]            train one run
-  rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
-  rnnbench +experiment=NAME           train a whole study
-  rnnbench status DIR                 how far the sweeps in DIR are
-  rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
-  rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
-  rnnbench report DIR [--output FILE] all of it as one interactive HTML page
-  rnnbench probe RUN                  gates, Jacobians and memory of trained models, from their checkpoints
-
-Examples
-  rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
-  rnnbench -m model=rnn,lstm,gru seed=0,1,2
-  rnnbench +experiment=quickstart output=results/quickstart
-  rnnbench --config-dir my_conf model=my_cell
-
-The same command again goes on where it was stopped; a finished run is not trained again, unless overwrite=true.
-
-Groups, one option of each (group=option)
-{groups}
-
-Keys, each to be changed by key.subkey=value; +key=value adds an argument of a _target_
-{keys}
-
-More: --cfg job (what a command resolves to), --info (where it comes from), --version, --hydra-help.
-HYDRA_FULL_ERROR=1 in the environment shows the traceback of an error."""
 
 
 def main(argv: list[str]) -> int:
     """Trains what a command line asks for; the exit code."""
-    parser = get_args_parser()
-    parser.error = _refuse_flags  # type: ignore[method-assign,assignment]
-    # Hydra wants all overrides in one place; a person types them before and after the flags.
-    flags = parser.parse_intermixed_args(argv)
-    argv = [*flags.overrides, *(argument for argument in argv if argument not in flags.overrides)]
+    flags = _parser().parse_intermixed_args(argv)
+    if flags.version:
+        from importlib import metadata
+
+        print(f"rnnbench {metadata.version('rnnbench')}")
+        return 0
     if flags.multirun and (flags.cfg or flags.info):
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
     if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
-    job = _Job(show_tracebacks=wants_traceback())
-    for study, path in _studies().items():
-        ConfigStore.instance().store(group="experiment", name=study, node=OmegaConf.load(path), package="_global_")
+    register_studies()
     if flags.help:
-        print(_help(flags.overrides, flags.config_dir))
+        from rnnbench.commands import help
+
+        print(help.page(shipped("conf"), flags.overrides, flags.config_dir))
         return 0
-    application = hydra.main(version_base="1.3", config_path=str(_shipped("conf")), config_name="config")(job)
-    with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *argv]):
+    task = _TaskFunction(show_tracebacks=wants_traceback())
+    application = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)
+    with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *_as_hydra_reads(flags)]):
         # A folder on Hydra's search path that does not exist is a mistake, not a hint.
         warnings.filterwarnings("error", message="provider=hydra.searchpath")
         try:
@@ -80,38 +51,39 @@ def main(argv: list[str]) -> int:
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
             # Jobs keep their errors: what arrives here is Hydra stumbling over a command line or a file.
             raise UserError(describe_stumble(error, flags.overrides)) from error
-    if job.error is not None:
-        raise job.error
+    if task.error is not None:
+        raise task.error
     return 0
 
 
-def _help(overrides: list[str], config_dir: str | None) -> str:
-    """What the command line takes. (Hydra's own help lists its groups too, which takes it half a second.)"""
-    if config_dir is not None:
-        overrides = [*overrides, f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
-    with hydra.initialize_config_dir(str(_shipped("conf")), version_base="1.3"):
-        keys = OmegaConf.to_yaml(hydra.compose("config", overrides=overrides))
-        loader = GlobalHydra.instance().config_loader()
-        options = {group: ", ".join(loader.get_group_options(group, overrides=overrides)) for group in GROUPS}
-    rows = [f"  {group:<11} {options[group]:<42} {meaning}" for group, meaning in GROUPS.items()]
-    return HELP.format(groups="\n".join(rows), keys=textwrap.indent(keys.rstrip(), "  "))
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `rnnbench --help` explains the command line")
 
 
-def _shipped(folder: str) -> Path:
-    """A folder that a wheel carries inside the package, and a checkout at its top."""
-    package = Path(__file__).parent.parent
-    inside = package / folder
-    return inside if inside.is_dir() else package.parent / folder
+def _parser() -> _Parser:
+    """The flags: those of Hydra's that make sense here, and `--version`, which is our own."""
+    parser = _Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    for flag in (["--help", "-h"], ["--version"], ["--multirun", "-m"], ["--resolve"], ["--hydra-help"]):
+        parser.add_argument(*flag, action="store_true")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--config-name", "-cn")
+    parser.add_argument("--config-dir", "-cd")
+    infos = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=infos)
+    return parser
 
 
-def _studies() -> dict[str, Path]:
-    """The studies' configurations by name: `experiments/<study>/<study>.yaml`."""
-    paths = sorted(_shipped("experiments").glob("*/*.yaml"))
-    return {path.stem: path for path in paths if path.stem == path.parent.name}
-
-
-def _refuse_flags(message: str) -> None:
-    raise UserError(f"{message}; `rnnbench --help` explains the command line")
+def _as_hydra_reads(flags: argparse.Namespace) -> list[str]:
+    """A command line with all overrides in one place, as Hydra wants it; a person types them around the flags."""
+    given = {name: value for name, value in vars(flags).items() if name != "overrides" and value not in (None, False)}
+    argv = list(flags.overrides)
+    for name, value in given.items():
+        argv += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    return argv
 
 
 @contextlib.contextmanager
@@ -137,8 +109,12 @@ def _arguments(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-class _Job:
-    """Trains the job that Hydra hands over, in this process or in one of a launcher's."""
+class _TaskFunction:
+    """What Hydra calls with a job's configuration, in this process or in one of a launcher's: trains it.
+
+    Attributes:
+        error: what went wrong in a job that is no part of a sweep.
+    """
 
     def __init__(self, show_tracebacks: bool) -> None:
         self.show_tracebacks = show_tracebacks

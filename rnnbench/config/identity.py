@@ -1,53 +1,42 @@
-"""What makes a run the run it is, and in what the runs of a population may differ."""
+"""What makes a run the run it is, what is recorded of it, and in what the runs of a population may differ."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from rnnbench.config.annotations import FOLDABLE
-from rnnbench.config.objects import foldable_arguments, is_number
+from rnnbench.config.annotations import is_number
+from rnnbench.config.keys import keys, select
+from rnnbench.config.objects import foldable_arguments
 from rnnbench.config.schema import Config
 
 
 def foldable(config: Config) -> set[str]:
     """Dotted keys of numbers in which runs of one population may differ: as they are declared in the code.
 
-    `Config` and its sections declare theirs as metadata of the field, cells and tasks by annotating arguments as
-    `FOLDABLE`; an optimizer's numbers all are, since `optax.inject_hyperparams` keeps them in its state.
+    `Config` declares its own, cells and tasks annotate arguments as `FOLDABLE`; an optimizer's numbers all are, since
+    `optax.inject_hyperparams` keeps them in its state.
     """
-    keys = set()
-    for prefix, section in (("", config), ("train.", config.train)):
-        marked = (field.name for field in dataclasses.fields(section) if FOLDABLE in field.metadata)
-        keys |= {prefix + name for name in marked if is_number(getattr(section, name))}
+    numbers = {key for key, value in flatten(identity(config)).items() if is_number(value)}
+    own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
     for prefix, node in (("model.cell", config.model.cell), ("task", config.task)):
-        keys |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
-    return keys | {f"optimizer.{key}" for key, value in config.optimizer.items() if is_number(value)}
+        own |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
+    return own | {f"optimizer.{key}" for key, value in config.optimizer.items() if is_number(value)}
 
 
 def identity(config: Config) -> dict[str, Any]:
     """The part of a configuration that determines the run's numbers (but for rounding), as plain nested values."""
-    values = dataclasses.asdict(config)
-    del values["model"]["remat_every"]
-    if values["train"]["matmul_precision"] is None:  # came later: runs from before keep their identity
-        del values["train"]["matmul_precision"]
-    if not values["train"]["stop_when_solved"]:
-        del values["train"]["stop_when_solved"]
-    if values["train"]["omega"] == 0:
-        del values["train"]["omega"]
-    del values["probe"]["at_end"]
-    del values["train"]["checkpoint_seconds"]
-    return {key: values[key] for key in ("model", "task", "optimizer", "train", "probe", "seed")}
+    return select(config, lambda key: key.identity)
+
+
+def compiled(config: Config) -> dict[str, Any]:
+    """The part of a configuration that determines the program that is compiled, but for what is folded."""
+    return select(config, lambda key: key.compiled)
 
 
 def recorded(config: Config) -> dict[str, Any]:
-    """The part of a configuration that a job records, as plain nested values."""
-    resolved = dataclasses.asdict(config)
-    for key in ("overwrite", "compilation_cache", "report", "distributed"):
-        del resolved[key]
-    del resolved["population"]["place"]
-    return resolved
+    """The part of a configuration that a job's folder holds."""
+    return select(config, lambda key: key.recorded)
 
 
 def run_id(config: Config) -> str:

@@ -77,6 +77,8 @@ def describe_config(error: OmegaConfBaseException) -> str:
             hint = typing.get_type_hints(error.object_type).get(error.key, hint)
         return f"{path}: expected {in_words(hint)}, got {as_yaml(error.value)}"
     text = str(error.msg or error).splitlines()[0]
+    if text.endswith("does not support deletion"):
+        return f"{path}: cannot be deleted; without it on the command line, it has its default"
     if isinstance(error, MissingMandatoryValue):
         return f"{path}: a value is missing"
     if found := re.match(r"Interpolation key '(.*)' not found", text):

@@ -8,26 +8,35 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from rnnbench.config.annotations import as_yaml, fits, in_words, is_foldable
+from rnnbench.config.annotations import (
+    as_yaml,
+    fits,
+    hint_of_items,
+    in_type,
+    in_words,
+    is_foldable,
+    is_number,
+    returns_function,
+    takes_function,
+)
 from rnnbench.config.messages import did_you_mean, listed
 from rnnbench.errors import UserError
 
 HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
 
 
-def instantiate(node: Mapping[str, Any], path: str, **given: Any) -> Any:
-    """The object that a checked `_target_` node describes; its own key `name` is left out."""
-    build = partial(node, path, given=tuple(given))
+def instantiate(node: Mapping[str, Any], path: str) -> Any:
+    """The object that a `_target_` node describes; its own key `name` is left out."""
+    build = partial(node, path)
     with blame(path):
-        return build(**given)
+        return build()
 
 
 def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> functools.partial:
     """The node's `_target_` with the node's keys as keyword arguments, to be called with those in `given`."""
     from hydra.utils import instantiate as hydra_instantiate
 
-    node = without_name(node)
-    check_call(node, path, given)
+    node = _checked(without_name(node), path, given, located=True)
     with blame(path):
         deferred = hydra_instantiate({**node, "_partial_": True, "_convert_": "all"})
     return functools.partial(deferred.func, *deferred.args, **deferred.keywords)
@@ -57,19 +66,27 @@ def blame(path: str) -> Iterator[None]:
         raise reworded(error) from error
 
 
-def check_call(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> None:
-    """Checks that a node's `_target_` can be imported, and takes the node's keys and their values.
+def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> dict[str, Any]:
+    """The node with its numbers in the types of its arguments: an integer is a float where a float is taken.
 
     Args:
         node: `_target_` and its keyword arguments.
         path: the node's dotted key, for messages.
         given: arguments that are passed when it is called, so that the node must not hold them.
+
+    Raises:
+        UserError: its `_target_` cannot be imported, or does not take the node's keys and their values.
     """
+    return _checked(node, path, given, located=False)
+
+
+def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located: bool) -> dict[str, Any]:
+    """`checked`, and where `located`, a function stands for its dotted name."""
     target = _locate(node.get("_target_"), f"{path}._target_")
     name = node["_target_"]
     parameters = _parameters(target)
     if parameters is None:
-        return
+        return dict(node)
     positional = len(node.get("_args_", ()))
     keywords = {
         parameter.name: parameter
@@ -84,21 +101,26 @@ def check_call(node: Mapping[str, Any], path: str, given: Collection[str] = ()) 
             f"and takes no {' and no '.join(missing)}"
         )
     own = [key for key in keywords if key not in given]
+    result = dict(node)
     for key, value in node.items():
         if key in HYDRA_KEYS:
             continue
         if key in given:
             raise UserError(f"{path}.{key}: set by rnnbench itself; {name} takes {listed(own)} here")
         if key in keywords:
-            check_value(value, keywords[key].annotation, f"{path}.{key}")
+            parameter = keywords[key]
+            result[key] = _checked_value(value, parameter.annotation, f"{path}.{key}", located)
+            if isinstance(parameter.default, float):  # which tells more than an annotation that takes anything
+                result[key] = in_type(result[key], float)
         elif takes_any:
-            check_value(value, Any, f"{path}.{key}")
+            result[key] = _checked_value(value, Any, f"{path}.{key}", located)
         else:
             raise UserError(f"{path}.{key}: unknown key; {name} takes {listed(own)}{did_you_mean(key, own)}")
     if not node.get("_partial_", False):
         for key in own:
             if keywords[key].default is inspect.Parameter.empty and key not in node:
                 raise UserError(f"{path}.{key}: missing; {name} needs it")
+    return result
 
 
 def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
@@ -108,24 +130,26 @@ def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     return {key for key, value in node.items() if key in marked and is_number(value)}
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a number; to Python, true and false are, too."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check_value(value: Any, hint: Any, path: str) -> None:
-    """Checks a plain value against an annotation; what cannot be judged from plain values is let through."""
-    if isinstance(value, Mapping) and "_target_" in value:
-        check_call(value, path)
+def _checked_value(value: Any, hint: Any, path: str, located: bool) -> Any:
+    """A value as its annotation has it; what cannot be judged from plain values is let through."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return _checked(value, path, (), located)
+        hint_of_item = hint_of_items(hint)
+        if hint_of_item is not None or _contains_target(value):
+            return {key: _checked_value(v, hint_of_item or Any, f"{path}.{key}", located) for key, v in value.items()}
     elif _contains_target(value):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, item in items:
-            check_value(item, Any, f"{path}.{key}")
-    elif not fits(value, hint):
+        return [_checked_value(item, Any, f"{path}.{i}", located) for i, item in enumerate(value)]
+    elif isinstance(value, str) and "." in value and takes_function(hint):
+        if returns_function(_locate(value, path), hint):
+            raise UserError(f"{path}: {value} makes a function: expected what it makes, by {{_target_: {value}}}")
+        return {"_target_": "hydra.utils.get_object", "path": value} if located else value
+    if not fits(value, hint):
         quote = ""
-        if isinstance(value, int | float) and not isinstance(value, bool) and fits(str(value), hint):
+        if is_number(value) and fits(str(value), hint):
             quote = f", a number; the text is written with quotes inside: '{path}=\"{value}\"'"
         raise UserError(f"{path}: expected {in_words(hint)}, got {as_yaml(value)}{quote}")
+    return in_type(value, hint)
 
 
 def without_name(node: Mapping[str, Any]) -> dict[str, Any]:

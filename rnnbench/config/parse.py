@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.config.annotations import as_yaml, in_words
-from rnnbench.config.identity import flatten, foldable
+from rnnbench.config.annotations import as_yaml
+from rnnbench.config.identity import foldable
+from rnnbench.config.keys import keys
 from rnnbench.config.messages import describe_config
-from rnnbench.config.objects import check_call, without_name
-from rnnbench.config.schema import CELL_ARGUMENTS, LEAST, MATMUL_PRECISIONS, Config
+from rnnbench.config.objects import checked, without_name
+from rnnbench.config.schema import CELL_ARGUMENTS, Config
 from rnnbench.errors import UserError
 
 
@@ -24,7 +26,6 @@ def parse(cfg: DictConfig) -> Config:
         assert isinstance(values, dict)
         # An empty group is chosen to switch something off.
         values["logger"] = values.get("logger") or None
-        _check_sections(values, Config)
         # Merging plain values into the schema is what refuses keys that were slipped in by `+key=value`.
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     except OmegaConfBaseException as error:
@@ -34,12 +35,12 @@ def parse(cfg: DictConfig) -> Config:
         name = node.get("name")
         if not isinstance(name, str) or not name:
             raise UserError(f"{path}.name: expected a name for records and figures, got {as_yaml(name)}")
-    _check_ranges(config)
-    check_call(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
-    check_call(without_name(config.task), "task")
-    check_call(without_name(config.optimizer), "optimizer")
+    _check_limits(config)
+    config.model.cell = checked(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+    config.task |= checked(without_name(config.task), "task")
+    config.optimizer |= checked(without_name(config.optimizer), "optimizer")
     if config.logger is not None:
-        check_call(without_name(config.logger), "logger")
+        config.logger |= checked(without_name(config.logger), "logger")
     return config
 
 
@@ -65,37 +66,22 @@ def parse_members(cfg: DictConfig) -> list[Config]:
 
 
 def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
-    """A composed configuration with a member's values, on which others may hang by interpolation."""
+    """A composed configuration with a member's values, on which others may depend by interpolation."""
     cfg = copy.deepcopy(cfg)
     for key, value in values.items():
         OmegaConf.update(cfg, key, value)
     return cfg
 
 
-def _check_sections(values: Mapping[Any, Any], schema: Any, prefix: str = "") -> None:
-    """Checks that what has keys of its own in the schema has them in the values."""
-    hints = typing.get_type_hints(schema)
-    for key, hint in hints.items():
-        value = values.get(key, {})
-        if dataclasses.is_dataclass(hint):
-            if not isinstance(value, Mapping):
-                raise UserError(f"{prefix}{key}: expected {in_words(hint)}, got {as_yaml(value)}")
-            _check_sections(value, hint, f"{prefix}{key}.")
-        elif hint == dict[str, Any] and not isinstance(value, Mapping):
-            raise UserError(f"{prefix}{key}: expected keys and values, among them _target_, got {as_yaml(value)}")
-
-
-def _check_ranges(config: Config) -> None:
-    values = flatten(dataclasses.asdict(config))
-    for path, least in LEAST.items():
-        value = values[path]
-        if value is not None and not least <= value:
-            raise UserError(f"{path}: expected {least} or more, got {as_yaml(value)}")
-    if config.train.clip_norm is not None and not config.train.clip_norm > 0:
-        raise UserError(f"train.clip_norm: expected a number above 0, or null, got {as_yaml(config.train.clip_norm)}")
-    precision = config.train.matmul_precision
-    if precision is not None and precision not in MATMUL_PRECISIONS:
-        raise UserError(f"train.matmul_precision: expected {', '.join(MATMUL_PRECISIONS)} or null, got {precision!r}")
+def _check_limits(config: Config) -> None:
+    """Checks every key against the limits that it declares, then those that relate to one another."""
+    for key in keys(Config):
+        value = functools.reduce(getattr, key.path.split("."), config)
+        if (limit := key.declared.broken_limit(value)) is not None:
+            or_null = ", or null" if type(None) in typing.get_args(key.hint) else ""
+            raise UserError(f"{key.path}: expected {limit}{or_null}, got {as_yaml(value)}")
+    if not config.output:
+        raise UserError("output: expected a folder for the results, got ''; the current one is .")
     given = {name for name, value in dataclasses.asdict(config.distributed).items() if value is not None}
     if given and len(given) < 3:
         missing = sorted({"coordinator", "processes", "process"} - given)
@@ -105,7 +91,3 @@ def _check_ranges(config: Config) -> None:
             f"distributed.process: expected less than distributed.processes, {config.distributed.processes}, "
             f"got {config.distributed.process}"
         )
-    if config.seed >= 2**32:
-        raise UserError(f"seed: expected less than 2**32, got {config.seed!r}")
-    if not config.output:
-        raise UserError("output: expected a folder for the results, got ''; the current one is .")

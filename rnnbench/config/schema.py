@@ -1,143 +1,152 @@
-"""A run's configuration: its keys, their types, defaults and limits."""
+"""A run's configuration: every key with its type, default, help, limits and roles, declared here and nowhere else."""
+
+# `key` returns a dataclass field, which ruff cannot know.
+# ruff: noqa: RUF009
 
 import dataclasses
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rnnbench.config.annotations import FOLDABLE
+from rnnbench.config.keys import key
+
+MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
+"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
 
 
 @dataclasses.dataclass
 class ModelConfig:
-    """Embedding (for tokens), a stack of recurrent layers of one cell, and a linear readout."""
+    """An embedding (of tokens), a stack of recurrent layers of one cell, and a linear readout."""
 
-    name: str = MISSING
-    cell: dict[str, Any] = MISSING
-    hidden_size: int = 64
-    num_layers: int = 1
-    embedding_size: int = 32
-    remat_every: int | None = None
+    name: str = key(MISSING, help="what records and figures call it")
+    cell: dict[str, Any] = key(MISSING, help="the cell, by _target_ and its arguments")
+    hidden_size: int = key(64, help="features of the recurrent state of a layer", least=1)
+    num_layers: int = key(1, help="recurrent layers", least=1)
+    embedding_size: int = key(32, help="features of a token, where the inputs are tokens", least=1)
+    remat_every: int | None = key(
+        None,
+        help="keep the states of every so many steps and compute the others again, which spares memory on long "
+        "sequences; null: keep all",
+        least=1,
+        identity=False,
+        compiled=True,
+    )
 
 
 @dataclasses.dataclass
 class TrainConfig:
-    """Length of training and of its intervals, in steps; `clip_norm` None: gradients are not clipped.
+    """How long and how a model is trained."""
 
-    `omega` weighs the regulariser of Pascanu et al. (2013), see `rnnbench.probes.omega`, against the loss.
-    `stop_when_solved` ends a job once every run of it is solved or diverged.
-    `matmul_precision` is that of the training steps alone, a key of `MATMUL_PRECISIONS`; None: JAX's choice.
-    """
-
-    steps: int = 2000
-    batch_size: int = 64
-    eval_every: int = 100
-    log_every: int = 10
-    clip_norm: float | None = dataclasses.field(default=1.0, metadata={FOLDABLE: True})
-    omega: float = dataclasses.field(default=0.0, metadata={FOLDABLE: True})
-    stop_when_solved: bool = False
-    matmul_precision: str | None = None
-    test_size: int = 1024
-    checkpoint_seconds: float = 60.0
+    steps: int = key(2000, help="training steps", least=1)
+    batch_size: int = key(64, help="examples in a training step", least=1)
+    eval_every: int = key(100, help="steps between two evaluations on the test set", least=1)
+    log_every: int = key(10, help="steps between two records of the training loss and its gradient norms", least=1)
+    clip_norm: float | None = key(
+        1.0, help="largest global norm of the gradient; null: no clipping", above=0, foldable=True
+    )
+    omega: float = key(
+        0.0,
+        help="weight of the regulariser of Pascanu et al. (2013), which keeps the norm of the gradient on its way back",
+        least=0,
+        foldable=True,
+    )
+    stop_when_solved: bool = key(False, help="end a job early, once every run of it is solved or diverged")
+    matmul_precision: str | None = key(
+        None,
+        help="type that the matmuls of training steps multiply in, where the device has it (a CPU has float32); "
+        "null: JAX's choice",
+        choices=tuple(MATMUL_PRECISIONS),
+    )
+    test_size: int = key(1024, help="examples in the test set, where they are generated", least=1)
+    checkpoint_seconds: float = key(60.0, help="least time between two checkpoints", least=0, identity=False)
 
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """What is measured in training on a fixed batch, by probes (`rnnbench.probes`).
+    """What probes (`rnnbench.probes`) measure in training, on a fixed batch of examples."""
 
-    Attributes:
-        at_evaluation: probes measured at every evaluation: names, or dotted names of classes.
-        at_end: probes measured at the end of training.
-        size: examples in the batch.
-    """
-
-    at_evaluation: list[str] = dataclasses.field(default_factory=lambda: ["gradient_flow"])
-    at_end: list[str] = dataclasses.field(default_factory=lambda: ["gate_traces"])
-    size: int = 64
+    at_evaluation: list[str] = key(
+        ["gradient_flow"],
+        help="probes measured at every evaluation: names, or dotted names of classes",
+    )
+    at_end: list[str] = key(
+        ["gate_traces"],
+        help="probes measured at the end of training",
+        identity=False,
+    )
+    size: int = key(64, help="examples in the batch", least=1)
 
 
 @dataclasses.dataclass
 class PopulationConfig:
-    """How the runs of a sweep that differ in foldable numbers alone are trained as one program.
+    """How a sweep (-m) trains the runs that differ in foldable numbers alone: together, as one program."""
 
-    Attributes:
-        max_size: the most runs in one program; 1 trains every run by itself.
-        members: by key, the value of every member. The sweep sets it.
-        place: which job of how many this is, such as "2/6". The sweep sets it.
-    """
-
-    max_size: int = 128
-    members: dict[str, list[Any]] | None = None
-    place: str | None = None
+    max_size: int = key(128, help="the most runs in one program; 1: every run by itself", least=1, identity=False)
+    # A dictionary of lists. OmegaConf cannot merge one into a key that is declared so and is null.
+    members: Any = key(None, help="by key, the values of the members; the sweep sets it", identity=False)
+    place: str | None = key(
+        None, help="which job of how many this is, such as 2/6; the sweep sets it", identity=False, recorded=False
+    )
 
 
 @dataclasses.dataclass
 class DistributedConfig:
-    """How one job runs in several processes, each started by the same command: none of it where Slurm starts them.
+    """One job in several processes, each started by the same command. Slurm tells them all of it by itself."""
 
-    Attributes:
-        coordinator: `host:port` of the first process, by which they meet.
-        processes: how many there are.
-        process: which of them this is, from 0 on.
-    """
-
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
+    coordinator: str | None = key(
+        None, help="host:port of the first process, by which they meet", identity=False, recorded=False
+    )
+    processes: int | None = key(None, help="how many there are", least=1, identity=False, recorded=False)
+    process: int | None = key(None, help="which of them this is, from 0 on", least=0, identity=False, recorded=False)
 
 
 @dataclasses.dataclass
 class Config:
-    """Everything about a run. `task`, `optimizer` and `logger` are keyword arguments of their `_target_`.
-
-    Attributes:
-        devices: number of CPU devices; None: one per core.
-        compilation_cache: whether compiled programs are kept in the user's cache folder.
-        report: whether a sweep ends with a page about all that is in its output folder.
-        experiment: tables that a study looks its settings up in. What comes out of them is in the
-            settings themselves, so they are no part of a run's identity.
-    """
+    """A run."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    task: dict[str, Any] = MISSING
-    optimizer: dict[str, Any] = MISSING
+    task: dict[str, Any] = key(MISSING, help="the task, by _target_ and its arguments")
+    optimizer: dict[str, Any] = key(MISSING, help="the optimizer, by _target_ and its arguments")
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     population: PopulationConfig = dataclasses.field(default_factory=PopulationConfig)
     distributed: DistributedConfig = dataclasses.field(default_factory=DistributedConfig)
-    logger: dict[str, Any] | None = None
-    seed: int = dataclasses.field(default=0, metadata={FOLDABLE: True})
-    output: str = "results"
-    overwrite: bool = False
-    devices: int | None = None
-    compilation_cache: bool = True
-    report: bool = True
-    experiment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    logger: dict[str, Any] | None = key(
+        None, help="where the records go too, by _target_ and its arguments", identity=False
+    )
+    seed: int = key(
+        0,
+        help="of the initialisation and of the training data; the test set is the same for every seed",
+        least=0,
+        below=2**32,
+        foldable=True,
+    )
+    output: str = key("results", help="root of the results; each job gets a folder in it", identity=False)
+    overwrite: bool = key(
+        False, help="train again what is already there, from the start", identity=False, recorded=False
+    )
+    devices: int | None = key(None, help="CPU devices to use; null: one per core", least=1, identity=False)
+    compilation_cache: bool = key(
+        True,
+        help="keep compiled programs in the user's cache folder: the same program starts sooner the next time",
+        identity=False,
+        recorded=False,
+    )
+    report: bool = key(
+        True,
+        help="end a sweep by writing report.html, a page about all that is in output",
+        identity=False,
+        recorded=False,
+    )
+    experiment: dict[str, Any] = key(
+        {}, help="tables that a study looks its settings up in, as in ${experiment.steps.${task.name}}", identity=False
+    )
 
 
 CELL_ARGUMENTS = ("in_features", "hidden_features", "rngs")
 """What a cell is called with besides its own keys, as those of `flax.nnx` are."""
 
-MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
-"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
-
-LEAST = {
-    "model.hidden_size": 1,
-    "model.num_layers": 1,
-    "model.embedding_size": 1,
-    "model.remat_every": 1,
-    "train.steps": 1,
-    "train.batch_size": 1,
-    "train.eval_every": 1,
-    "train.log_every": 1,
-    "train.test_size": 1,
-    "train.checkpoint_seconds": 0,
-    "train.omega": 0,
-    "probe.size": 1,
-    "population.max_size": 1,
-    "distributed.processes": 1,
-    "distributed.process": 0,
-    "seed": 0,
-    "devices": 1,
-}
-"""Smallest value allowed for a key."""
+ConfigStore.instance().store(
+    name="rnnbench_schema", node=Config, provider="rnnbench"
+)  # conf/config.yaml starts with it

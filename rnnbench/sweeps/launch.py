@@ -15,7 +15,7 @@ from rnnbench.sweeps.plan import Plan
 
 
 def refuse_several_processes(coordinator: str | None) -> None:
-    """A sweep's plan hangs on what is on disk, so that processes which plan side by side would not agree.
+    """A sweep's plan depends on what is on disk, so processes that plan side by side would not agree.
 
     Raises:
         UserError: this process is one of several.
@@ -68,7 +68,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
         except Exception as error:  # of as many kinds as there are launchers
             raise UserError(
                 f"the launcher failed ({type(error).__name__}: {error}); what was recorded is kept, "
-                "and the same command goes on from there"
+                "and the same command resumes"
             ) from error
         for job, result in zip(free, results, strict=True):
             failure: Failure | None = result.return_value

@@ -1,25 +1,21 @@
 """A sweep's plan: which runs a command asks for, which of them are done, and how the others make jobs.
 
-Axes of foldable numbers (`rnnbench.config.schema.foldable`) are folded: the runs that differ in them alone are one job,
-trained as one program. All other axes multiply the jobs.
+Axes of foldable numbers (`rnnbench.config.identity.foldable`) are folded: the runs that differ in them alone are one
+job, trained as one program. All other axes multiply the jobs.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from rnnbench.config.annotations import is_number
 from rnnbench.config.identity import foldable, run_id
-from rnnbench.config.objects import is_number
 from rnnbench.config.parse import cfg_of_member, parse
-from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
-from rnnbench.records.folders import job_folders
-from rnnbench.records.reader import is_complete, runs_table
+from rnnbench.sweeps.populations import EarlierRuns
 
 
 class Option(NamedTuple):
@@ -57,7 +53,7 @@ class Plan(NamedTuple):
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
     """The jobs that train what is left of a sweep.
 
-    A run that is complete is left out. A job that was interrupted is planned again as it was, so that it goes on, if
+    A run that is complete is left out. A job that was interrupted is planned again as it was, so that it resumes, if
     the sweep asks for all its runs.
 
     Args:
@@ -68,7 +64,7 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
         UserError: an axis is no list of values, or a combination is no valid configuration.
     """
     axes = [_axis(override) for override in {o.get_key_element(): o for o in overrides}.values()]
-    records: dict[str, _Records] = {}
+    earlier: dict[str, EarlierRuns] = {}
     jobs: list[list[str]] = []
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     left = 0
@@ -80,11 +76,11 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
         configs = [parse(cfg_of_member(cfg, {key: option.number for key, option in m.items()})) for m in members]
         by_id = dict(zip(map(run_id, configs), members, strict=True))
         first = configs[0]
-        if first.output not in records:
-            records[first.output] = _Records.read(first.output)
-        populations = records[first.output].populations(list(by_id), first)
+        if first.output not in earlier:
+            earlier[first.output] = EarlierRuns.read(first.output)
+        populations = earlier[first.output].populations(list(by_id), first)
         if not first.overwrite:
-            diverged += [run for run in by_id if records[first.output].complete.get(run) == "diverged"]
+            diverged += [run for run in by_id if earlier[first.output].complete.get(run) == "diverged"]
         about = {"task": first.task["name"], "model": first.model.name, "steps": first.train.steps}
         runs.setdefault(first.output, {}).update(dict.fromkeys(by_id, about))
         left += sum(map(len, populations))
@@ -103,10 +99,7 @@ def _axis(override: Override) -> Axis:
             "an interval has no end of them"
         )
     texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
-    return key, [
-        Option(cast(float, v) if is_number(v) else None, t)
-        for v, t in zip(override.sweep_iterator(), texts, strict=True)
-    ]
+    return key, [Option(v if is_number(v) else None, t) for v, t in zip(override.sweep_iterator(), texts, strict=True)]
 
 
 def _programs(
@@ -114,7 +107,7 @@ def _programs(
 ) -> Iterable[tuple[dict[str, str], list[str], DictConfig]]:
     """Every point of the axes that are not folded: the overrides by key, the keys that are folded, the configuration.
 
-    What can be folded hangs on the point: another cell has other numbers.
+    What can be folded depends on the point: another cell has other numbers.
     """
     numeric = {key for key, options in axes if len(options) > 1 and all(o.number is not None for o in options)}
     for first in itertools.product(*(options[:1] if key in numeric else options for key, options in axes)):
@@ -139,43 +132,3 @@ def _job(point: dict[str, str], folded: Sequence[str], members: Sequence[dict[st
         return list(point.values())
     table = ",".join(f"{key}:[{','.join(repr(member[key].number) for member in members)}]" for key in folded)
     return [*(text for key, text in point.items() if key not in folded), f"population.members={{{table}}}"]
-
-
-class _Records(NamedTuple):
-    """What is known of the runs in a folder: statuses of those that are complete, the runs of each job that is not."""
-
-    complete: dict[str, str]
-    interrupted: list[list[str]]
-
-    @classmethod
-    def read(cls, output: str) -> "_Records":
-        complete: dict[str, str] = {}
-        interrupted = []
-        for folder in job_folders(output) if Path(output).is_dir() else ():
-            rows = runs_table(folder, ["run_id", "status"]).to_pylist()
-            runs = [row["run_id"] for row in rows]
-            if is_complete(folder, rows):
-                complete.update((row["run_id"], row["status"]) for row in rows)
-            elif runs:
-                interrupted.append(runs)
-        return cls(complete, interrupted)
-
-    def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
-        """The runs that are left, as populations."""
-        if config.overwrite:
-            return _parts(list(runs), config.population.max_size)
-        left = dict.fromkeys(run for run in runs if run not in self.complete)
-        found = []
-        for job in self.interrupted:
-            if all(run in left for run in job):
-                found.append(job)
-                for run in job:
-                    del left[run]
-        return found + _parts(list(left), config.population.max_size)
-
-
-def _parts(runs: list[str], most: int) -> list[list[str]]:
-    """Equal parts, but for one, of at most so many."""
-    count = math.ceil(len(runs) / most)
-    size = math.ceil(len(runs) / count) if count else 1
-    return [runs[start : start + size] for start in range(0, len(runs), size)]

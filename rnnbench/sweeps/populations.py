@@ -13,8 +13,8 @@ from rnnbench.records.folders import job_folders
 from rnnbench.records.reader import is_complete, runs_table
 
 
-class KnownRuns(NamedTuple):
-    """What is known of the runs in an output folder.
+class EarlierRuns(NamedTuple):
+    """What an output folder holds already.
 
     Attributes:
         complete: statuses by run id of those that are complete.
@@ -25,7 +25,7 @@ class KnownRuns(NamedTuple):
     interrupted: list[list[str]]
 
     @classmethod
-    def read(cls, output: str) -> "KnownRuns":
+    def read(cls, output: str) -> "EarlierRuns":
         """Reads the jobs in a folder, which need not exist."""
         complete: dict[str, str] = {}
         interrupted = []
@@ -69,7 +69,7 @@ def populations(configs: Sequence[Config]) -> list[list[Config]]:
         folded = foldable(config) if config.population.max_size > 1 else set()
         shared = {key: value for key, value in values.items() if key not in folded}
         programs.setdefault(json.dumps(shared, sort_keys=True), {})[run_id(config)] = config
-    known = {output: KnownRuns.read(output) for output in {config.output for config in configs}}
+    known = {output: EarlierRuns.read(output) for output in {config.output for config in configs}}
     found = []
     for by_id in programs.values():
         first = next(iter(by_id.values()))

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from rnnbench.config.identity import flatten, foldable, identity
+from rnnbench.config.identity import compiled, flatten, foldable, identity
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
@@ -89,7 +89,8 @@ class Program:
         self._spread_over(devices)
 
         build = functools.partial(self._build, numbers={})
-        self.template: Model = nnx.eval_shape(build, jax.random.key(0))
+        with blame("model.cell"):
+            self.template: Model = nnx.eval_shape(build, jax.random.key(0))
         self.graphdef, self.constants = _split(self.template)
         if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
             _, self.constants = _split(build(jax.random.key(0)))
@@ -351,8 +352,8 @@ class _Shared:
     def __init__(self, configs: Sequence[Config]):
         self.configs = configs
         folded = _folded(configs)
-        shared = identity(configs[0]) | {"remat_every": configs[0].model.remat_every}
-        values = {key: value for key, value in flatten(shared).items() if key not in (*folded, "seed")}
+        shared = flatten(compiled(configs[0]))
+        values = {key: value for key, value in shared.items() if key not in (*folded, "seed")}
         self.key = json.dumps([values, folded, [config.task for config in configs]], sort_keys=True)
 
     def __eq__(self, other: object) -> bool:

@@ -23,6 +23,7 @@ from rnnbench.training.devices import use_compilation_cache, use_devices
 from rnnbench.training.outcomes import Outcomes, Row
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.step import RunState
+from rnnbench.training.switches import refuse_switches
 
 
 def train(*configs: Config) -> list[Row]:
@@ -59,6 +60,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     folder = _folder(configs)
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
     label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
+    refuse_switches()
     use_devices(config.devices)
     distributed.connect(config.distributed)
     if not config.overwrite and (rows := distributed.lead(lambda: _complete(folder))):

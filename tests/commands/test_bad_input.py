@@ -52,6 +52,10 @@ def folder() -> Path:
             ["task._target_=rnnbench.tasks.SentenceCompletion", "~task.length", "~task.form", "+task.max_distance=1"],
             "task.max_distance: expected at least 2, got 1",
         ),
+        (
+            ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
+            "model.cell: bias_init names ['forgt'], which are not gates; the gates are ['input', 'forget', ",
+        ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
     ],
 )
@@ -115,7 +119,7 @@ def test_without_its_checkpoints_a_run_begins_again_and_ends_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(Records, "finish", interrupt)
         code, said = run()
-        assert (code, said.splitlines()[-1]) == (130, "rnnbench: stopped; the same command goes on from there")
+        assert (code, said.splitlines()[-1]) == (130, "rnnbench: stopped; the same command resumes")
     assert rnnbench.load_runs("results").status.tolist() == ["running"]
     shutil.rmtree(folder() / "checkpoints")
     assert run()[0] == 0
@@ -157,7 +161,7 @@ def test_there_is_nothing_to_show(run: Run, capsys: pytest.CaptureFixture[str], 
 
 
 def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
-    """In a process of its own, its output in files: no traceback, no control codes, and it goes on."""
+    """In a process of its own, its output in files: no traceback, no control codes, and it resumes."""
     endless = [*tiny, "train.steps=1000000", "train.eval_every=50", "train.checkpoint_seconds=0", "devices=1"]
     command = [sys.executable, "-m", "rnnbench", *endless]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -180,7 +184,7 @@ def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
                 process.kill()
                 process.wait()
         said = (tmp_path / "log").read_text()
-        assert said.endswith("rnnbench: stopped; the same command goes on from there\n")
+        assert said.endswith("rnnbench: stopped; the same command resumes\n")
         assert "Traceback" not in said
         assert "\x1b" not in said
     [provenance] = tmp_path.glob("results/*/provenance.json")

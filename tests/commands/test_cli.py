@@ -13,6 +13,7 @@ import pytest
 import rnnbench
 import rnnbench.training
 from rnnbench.commands import cli
+from rnnbench.config.keys import keys
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError, UserError
 
@@ -167,7 +168,7 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
     training.fail = fail
     assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == 130
     assert len(training.configs) == 1
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["optimizer.lr=2"], "optimizer.lr: unknown key; optimizer has learning_rate, b1, b2, eps"),
         (["optimizer.lr=2"], "Did you mean learning_rate?"),
-        (["optimiser.learning_rate=2"], "optimiser: unknown key; a run has seed, output, "),
+        (["optimiser.learning_rate=2"], "optimiser: unknown key; a run has model, task, optimizer, "),
         (["optimiser.learning_rate=2"], "Did you mean optimizer?"),
         (["train.stepz=2"], "train.stepz: unknown key; train has steps, batch_size, "),
         (["+train.stepz=2"], "train.stepz: unknown key; train has steps, batch_size, "),
@@ -245,9 +246,24 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
         "optimizer adam, adamw, rmsprop, sgd",
         "logger none, wandb",
         "experiment quickstart",
-        "train: steps: 2000",
+        "model.cell rnnbench.cells.LSTM forget_bias=1.0 peepholes=false",
+        "train.steps 2000 training steps (1 or more)",
+        "train.clip_norm 1.0 largest global norm of the gradient; null: no clipping (more than 0)",
+        "(one of bfloat16, tensorfloat32, float32)",
+        "seed 0 of the initialisation and of the training data",
     ):
         assert line in printed
+
+
+def test_help_shows_every_key_and_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help", "train.steps=7", "optimizer=sgd"]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed.splitlines()]
+    shown = {words[0] for words in lines if len(words) > 1}
+    assert {key.path for key in keys(Config)} <= shown
+    assert ["train.steps", "7"] in [words[:2] for words in lines]
+    assert "optax.sgd" in printed
+    assert max(map(len, printed.splitlines())) < 100
 
 
 def test_help_lists_a_users_own_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

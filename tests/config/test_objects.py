@@ -4,9 +4,11 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flax import nnx
 
+import rnnbench.cells
 from rnnbench.config import objects as targets
 from rnnbench.config.schema import CELL_ARGUMENTS
 from rnnbench.errors import UserError
@@ -26,13 +28,16 @@ ADAM = {"_target_": "optax.adam", "learning_rate": 1e-3}
     ],
 )
 def test_what_optax_takes_is_accepted(values: dict[str, Any]) -> None:
-    targets.check_call(ADAM | values, "optimizer")
+    targets.checked(ADAM | values, "optimizer")
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"learning_rate": True}, "optimizer.learning_rate: expected a number, got true"),
+        (
+            {"learning_rate": True},
+            "optimizer.learning_rate: expected a number or the dotted name of a function, got true",
+        ),
         ({"b1": "x"}, "optimizer.b1: expected a number, got 'x'"),
         ({"nesterov": 1}, "optimizer.nesterov: expected true or false, got 1"),
         (
@@ -48,7 +53,7 @@ def test_what_optax_takes_is_accepted(values: dict[str, Any]) -> None:
 )
 def test_what_optax_does_not_take_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
-        targets.check_call(ADAM | values, "optimizer")
+        targets.checked(ADAM | values, "optimizer")
     assert message in str(error.value)
 
 
@@ -61,7 +66,7 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
     build = targets.partial(node, "model.cell", given=CELL_ARGUMENTS)
     assert isinstance(build(2, 3, rngs=nnx.Rngs(0)), getattr(nnx, cell))
     with pytest.raises(UserError, match=r"model\.cell\.keep_rngs: expected true or false, got 'no'"):
-        targets.check_call(node | {"keep_rngs": "no"}, "model.cell", given=CELL_ARGUMENTS)
+        targets.checked(node | {"keep_rngs": "no"}, "model.cell", given=CELL_ARGUMENTS)
 
 
 @pytest.mark.parametrize(
@@ -73,23 +78,97 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
 )
 def test_what_a_constructor_hands_on_to_its_base_is_checked(options: dict[str, Any], message: str) -> None:
     lstm = {"_target_": "rnnbench.cells.LSTM"}
-    targets.check_call(lstm | {"use_bias": False}, "model.cell", given=CELL_ARGUMENTS)
+    targets.checked(lstm | {"use_bias": False}, "model.cell", given=CELL_ARGUMENTS)
     with pytest.raises(UserError, match=message):
-        targets.check_call(lstm | options, "model.cell", given=CELL_ARGUMENTS)
+        targets.checked(lstm | options, "model.cell", given=CELL_ARGUMENTS)
 
 
 def test_a_word_is_no_list_of_letters() -> None:
     node = {"_target_": "rnnbench.tasks.SentenceCompletion", "kinds": "tense"}
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
-        targets.check_call(node, "task")
-    targets.check_call(node | {"kinds": ["tense"]}, "task")
+        targets.checked(node, "task")
+    targets.checked(node | {"kinds": ["tense"]}, "task")
+
+
+@pytest.mark.parametrize(
+    ("node", "key", "value"),
+    [
+        (ADAM | {"learning_rate": 1}, "learning_rate", 1.0),  # annotated: a number, an array or a schedule
+        (ADAM | {"b1": 0}, "b1", 0.0),  # annotated: whatever makes an array
+        ({"_target_": "optax.sgd", "learning_rate": 1, "momentum": None}, "momentum", None),
+        ({"_target_": "rnnbench.cells.LSTM", "forget_bias": 2}, "forget_bias", 2.0),
+        ({"_target_": "rnnbench.cells.LSTM", "param_dtype": "bfloat16"}, "param_dtype", "bfloat16"),
+        ({"_target_": "rnnbench.tasks.Adding", "length": 7}, "length", 7),
+        ({"_target_": "rnnbench.tasks.SentenceCompletion", "distance": 4}, "distance", 4),
+        ({"_target_": "jax.nn.initializers.orthogonal", "scale": 2}, "scale", 2.0),  # takes anything; the default tells
+        ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "rate", 3.0),
+        ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "steps", 3),
+        ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "rates", [1.0, 2.5]),
+    ],
+)
+def test_numbers_have_the_type_of_their_argument(
+    node: dict[str, Any], key: str, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def build(rate=0.5, steps=2, rates: list[float] = None): pass\n"
+    (tmp_path / "numbers_by_default.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = CELL_ARGUMENTS if "cells" in node["_target_"] else ()
+    found = targets.checked(node, "it", given)[key]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_numbers_of_nested_nodes_have_the_type_of_their_argument() -> None:
+    schedule = {"_target_": "optax.cosine_decay_schedule", "init_value": 1, "decay_steps": 10}
+    found = targets.checked(ADAM | {"learning_rate": schedule}, "optimizer")["learning_rate"]
+    assert {key: type(value) for key, value in found.items()} == {
+        "_target_": str,
+        "init_value": float,
+        "decay_steps": int,
+    }
+
+
+def test_a_function_by_its_name() -> None:
+    node = {"_target_": "rnnbench.cells.VanillaRNN", "recurrent_kernel_init": "rnnbench.cells.identity_matrix"}
+    assert targets.checked(node, "model.cell", CELL_ARGUMENTS) == node, "the name is what identifies it"
+    build = targets.partial(node, "model.cell", CELL_ARGUMENTS)
+    assert build.keywords == {"recurrent_kernel_init": rnnbench.cells.identity_matrix}
+    np.testing.assert_array_equal(build(2, 3, rngs=nnx.Rngs(0)).recurrent_kernel[...], np.eye(3))
+
+
+def test_functions_by_their_names_for_some_gates() -> None:
+    constant = {"_target_": "rnnbench.cells.constant", "value": 2}
+    node = {"_target_": "rnnbench.cells.LSTM", "bias_init": {"forget": "jax.nn.initializers.ones", "input": constant}}
+    cell = targets.partial(node, "model.cell", CELL_ARGUMENTS)(2, 3, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(cell.bias[...], np.repeat([2.0, 1.0, 0.0, 0.0], 3))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kernel_init": 3}, "model.cell.kernel_init: expected the dotted name of a function, got 3"),
+        ({"kernel_init": "ones"}, "model.cell.kernel_init: expected the dotted name of a function, got 'ones'"),
+        ({"kernel_init": "rnnbench.cells.chronos"}, "model.cell.kernel_init: rnnbench.cells has no chronos. Did you"),
+        ({"kernel_init": "nowhere.ones"}, "model.cell.kernel_init: cannot import nowhere.ones: there is no module"),
+        (
+            {"kernel_init": "jax.nn.initializers.orthogonal"},
+            "model.cell.kernel_init: jax.nn.initializers.orthogonal makes a function: expected what it makes, by ",
+        ),
+        ({"bias_init": {"forget": 3}}, "model.cell.bias_init.forget: expected the dotted name of a function, got 3"),
+        ({"bias_init": {"forget": "jax.no"}}, "model.cell.bias_init.forget: jax has no no"),
+        ({"bias_init": "jax.nn.initializers.ones"}, "model.cell.bias_init: expected keys and values or null, got 'jax"),
+    ],
+)
+def test_what_is_no_function_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        targets.checked({"_target_": "rnnbench.cells.LSTM"} | values, "model.cell", CELL_ARGUMENTS)
+    assert message in str(error.value)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "needy.py").write_text("import a_package_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="needs the package a_package_that_is_not_there, which is not installed"):
-        targets.check_call({"_target_": "needy.Cell"}, "model.cell")
+        targets.checked({"_target_": "needy.Cell"}, "model.cell")
 
 
 def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,12 @@ import hydra
 import optax
 import pytest
 from flax import nnx
+from hydra.errors import HydraException
 
 from rnnbench.config import identity, parse, schema
 from rnnbench.config import objects as targets
+from rnnbench.config.keys import keys
+from rnnbench.config.messages import describe
 from rnnbench.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -54,13 +57,19 @@ def test_logger_is_off_unless_chosen() -> None:
     assert chosen["_target_"] == "rnnbench.loggers.wandb.WandbLogger"
 
 
-def test_the_schema_and_the_file_agree_on_the_defaults() -> None:
-    parsed = compose()
-    assert parsed.train == schema.TrainConfig()
-    assert parsed.probe == schema.ProbeConfig()
-    sizes = schema.ModelConfig(name=parsed.model.name, cell=parsed.model.cell)
-    assert parsed.model == sizes
+def test_the_defaults_are_those_of_the_schema() -> None:
+    parsed, declared = compose(), schema.Config(task={}, optimizer={})
+    assert (parsed.train, parsed.probe, parsed.population) == (declared.train, declared.probe, declared.population)
+    assert parsed.model == schema.ModelConfig(name=parsed.model.name, cell=parsed.model.cell)
     assert (parsed.seed, parsed.output, parsed.overwrite, parsed.devices) == (0, "results", False, None)
+
+
+def test_every_key_declares_what_it_is() -> None:
+    for key in keys(schema.Config):
+        assert key.declared.help, key.path
+        assert key.declared.broken_limit(key.default) is None, key.path
+        assert key.declared.recorded or not key.declared.identity, "what identifies a run is found in its folder"
+        assert not key.declared.foldable or key.declared.identity, "members are told apart by their identity"
 
 
 @pytest.mark.parametrize(
@@ -71,25 +80,35 @@ def test_the_schema_and_the_file_agree_on_the_defaults() -> None:
         ("seed=true", "seed: expected an integer, got true"),
         ("seed=null", "seed: expected an integer, got null"),
         ("seed=-1", "seed: expected 0 or more, got -1"),
-        ("seed=4294967296", "seed: expected less than 2**32, got 4294967296"),
+        ("seed=4294967296", "seed: expected less than 4294967296, got 4294967296"),
         ("train.steps=0", "train.steps: expected 1 or more, got 0"),
         ("train.clip_norm=x", "train.clip_norm: expected a number or null, got 'x'"),
-        ("train.clip_norm=0", "train.clip_norm: expected a number above 0, or null, got 0.0"),
-        ("devices=0", "devices: expected 1 or more, got 0"),
+        ("train.clip_norm=0", "train.clip_norm: expected more than 0, or null, got 0.0"),
+        ("devices=0", "devices: expected 1 or more, or null, got 0"),
         ("overwrite=maybe", "overwrite: expected true or false, got 'maybe'"),
         ("train=null", "train: expected the keys steps, batch_size, "),
-        ("model.cell=3", "model.cell: expected keys and values, among them _target_, got 3"),
+        ("model.cell=3", "model.cell: expected keys and values, got 3"),
         ("+train.stepz=3", "train.stepz: unknown key; train has steps, batch_size, "),
         ("+train.stepz=3", "Did you mean steps?"),
         ("+optimizer.lr=3", "optimizer.lr: unknown key; optax.adam takes learning_rate, b1, "),
         ("+optimizer.lr=3", "Did you mean learning_rate?"),
-        ("optimizer.learning_rate=abc", "optimizer.learning_rate: expected a number, got 'abc'"),
+        (
+            "optimizer.learning_rate=abc",
+            "optimizer.learning_rate: expected a number or the dotted name of a function, got 'abc'",
+        ),
         ("~optimizer.learning_rate", "optimizer.learning_rate: missing; optax.adam needs it"),
         ("task.length=long", "task.length: expected an integer, got 'long'"),
         ("task.length=null", "task.length: expected an integer, got null"),
         ("task.length=???", "task.length: a value is missing"),
         ("task.form=1997", "got 1997, a number; the text is written with quotes inside: 'task.form=\"1997\"'"),
         ("output=", "output: expected a folder for the results, got ''"),
+        ("~train.steps", "train.steps: cannot be deleted; without it on the command line, it has its default"),
+        (
+            "train.matmul_precision=half",
+            "train.matmul_precision: expected one of bfloat16, tensorfloat32, float32, or null, got 'half'",
+        ),
+        ("probe.at_evaluation=[gradient]", "probe.at_evaluation: expected gradient_flow, got ['gradient']"),
+        ("probe.at_evaluation=gradient_flow", "probe.at_evaluation: expected a list, got 'gradient_flow'"),
         ("~task.name", "task.name: expected a name for records and figures, got null"),
         (
             "model.cell._target_=nowhere.Cell",
@@ -108,10 +127,12 @@ def test_the_schema_and_the_file_agree_on_the_defaults() -> None:
     ],
 )
 def test_a_mistake_is_told_in_one_line(override: str, message: str) -> None:
-    with pytest.raises(UserError) as error:
+    with pytest.raises((UserError, HydraException)) as error:
         compose(override)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    told, code = describe(error.value)
+    assert message in told
+    assert "\n" not in told
+    assert code == 2
 
 
 def test_numbers_that_a_length_cannot_be() -> None:
@@ -123,10 +144,36 @@ def test_numbers_that_a_length_cannot_be() -> None:
 def test_the_identity_is_what_determines_the_numbers() -> None:
     reference = identity.run_id(compose())
     same = ["output=elsewhere", "overwrite=true", "devices=2", "logger=wandb", "train.checkpoint_seconds=1"]
+    same += ["model.remat_every=5", "probe.at_end=[]", "population.max_size=1", "+experiment.x=1", "report=false"]
     other = ["seed=1", "train.steps=1", "model.hidden_size=3", "optimizer.b1=0.5", "model.cell.forget_bias=0"]
-    other += ["task.length=7", "probe.size=3"]
+    other += ["task.length=7", "probe.size=3", "probe.at_evaluation=[]", "train.matmul_precision=float32"]
+    other += ["train.omega=1", "train.stop_when_solved=true"]
     assert {identity.run_id(compose(override)) for override in same} == {reference}
     assert len({identity.run_id(compose(override)) for override in other} | {reference}) == len(other) + 1
+
+
+def test_a_number_is_the_same_run_however_it_is_written() -> None:
+    one = compose("optimizer.learning_rate=1", "model.cell.forget_bias=0", "train.clip_norm=2", "optimizer.b1=0")
+    other = compose(
+        "optimizer.learning_rate=1.0", "model.cell.forget_bias=0.0", "train.clip_norm=2e0", "optimizer.b1=0."
+    )
+    assert identity.run_id(one) == identity.run_id(other)
+    flat = identity.flatten(identity.identity(one))
+    assert all(type(flat[f"optimizer.{key}"]) is float for key in ("learning_rate", "b1", "b2", "eps"))
+    assert type(flat["task.length"]) is int
+    assert identity.run_id(compose("optimizer.learning_rate=1e-2")) == identity.run_id(
+        compose("optimizer.learning_rate=0.01")
+    )
+
+
+def test_an_initialiser_is_chosen_by_its_name() -> None:
+    chosen = "+model.cell.recurrent_kernel_init=rnnbench.cells.identity_matrix"
+    by_gate = "+model.cell.bias_init={forget: jax.nn.initializers.ones}"
+    ids = {identity.run_id(compose(*overrides)) for overrides in ((), (chosen,), (by_gate,), (chosen, by_gate))}
+    assert len(ids) == 4
+    cell = compose(chosen, by_gate).model.cell
+    assert cell["recurrent_kernel_init"] == "rnnbench.cells.identity_matrix"
+    assert cell["bias_init"] == {"forget": "jax.nn.initializers.ones"}
 
 
 def test_the_run_id_stays_the_same_between_versions() -> None:
@@ -136,7 +183,19 @@ def test_the_run_id_stays_the_same_between_versions() -> None:
         task={"name": "t", "_target_": "a.Task"},
         optimizer=ADAM,
     )
-    assert identity.run_id(parsed) == "d06ff3a114d2"
+    assert identity.run_id(parsed) == "5b4b48090134"
+
+
+def test_what_is_compiled_and_what_is_recorded() -> None:
+    reference = compose()
+    assert identity.compiled(compose("model.remat_every=5")) != identity.compiled(reference)
+    assert identity.compiled(compose("output=elsewhere", "devices=2", "probe.at_end=[]")) == identity.compiled(
+        reference
+    )
+    recorded = identity.recorded(compose("output=elsewhere", "report=false"))
+    assert recorded["output"] == "elsewhere"
+    assert recorded["population"] == {"max_size": 128, "members": None}
+    assert not {"overwrite", "compilation_cache", "report", "distributed"} & set(recorded)
 
 
 def test_flatten_names_every_leaf_by_its_path() -> None:

@@ -10,15 +10,15 @@ import pytest
 from hydra.core.utils import JobReturn
 
 import rnnbench
-from rnnbench import records
 from rnnbench.commands import cli
 from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.probes.gradient_flow import GradientFlow
+from rnnbench.records import folders
 from rnnbench.records.writer import Records
 from rnnbench.sweeps.launch import run
-from rnnbench.sweeps.plan import _parts
+from rnnbench.sweeps.populations import _parts
 from rnnbench.training import program as population
 from rnnbench.training import runner
 from rnnbench.training.program import program
@@ -95,7 +95,17 @@ def test_a_population_has_a_most(jobs: Jobs) -> None:
     assert [len(part) for part in _parts(list("abcdefghi"), 4)] == [3, 3, 3]
 
 
-def test_what_hangs_on_a_folded_number_follows_it(jobs: Jobs) -> None:
+def test_integers_and_others_fold_into_one_type(jobs: Jobs) -> None:
+    assert cli.main(["-m", "optimizer.learning_rate=1,2.5", "model.cell.forget_bias=0,1"]) == 0
+    [members] = jobs.populations
+    rates = [member.optimizer["learning_rate"] for member in members]
+    assert list(map(repr, rates)) == ["1.0", "1.0", "2.5", "2.5"]
+    assert {type(member.model.cell["forget_bias"]) for member in members} == {float}
+    assert cli.main(["optimizer.learning_rate=1.0", "model.cell.forget_bias=0.0"]) == 0
+    assert run_id(jobs.populations[1][0]) == run_id(members[0])
+
+
+def test_what_depends_on_a_folded_number_follows_it(jobs: Jobs) -> None:
     assert cli.main(["-m", "seed=2,3", "optimizer.learning_rate=${seed}"]) == 0
     [members] = jobs.populations
     assert [member.optimizer["learning_rate"] for member in members] == [2, 3]
@@ -148,10 +158,20 @@ def test_more_seeds_train_what_is_missing(
     assert sorted(rnnbench.load_runs(tmp_path).seed) == [0, 1, 2, 3]
 
 
-def test_an_interrupted_population_goes_on_as_it_was(
+def test_a_number_that_is_written_differently_is_not_trained_again(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(tiny, tmp_path, "model=lstm", "model.cell.forget_bias=0,1") == 0
+    assert sweep(tiny, tmp_path, "model=lstm", "model.cell.forget_bias=0.0,1.0,1e0,1.5") == 0
+    assert "a sweep of 3 runs, 2 of them complete" in capsys.readouterr().err
+    column = rnnbench.load_runs(tmp_path)["model.cell.forget_bias"]
+    assert (column.dtype, sorted(column)) == (np.float64, [0.0, 1.0, 1.5])
+
+
+def test_an_interrupted_population_resumes_as_it_was(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped after its first segment, and asked for with more seeds: the three go on, the fourth is new."""
+    """Stopped after its first segment, and asked for with more seeds: the three resume, the fourth is new."""
     assert sweep(tiny, tmp_path / "undisturbed", "seed=range(3)", "train.checkpoint_seconds=0") == 0
     save = runner.Checkpoints.save
 
@@ -189,9 +209,9 @@ def test_a_job_that_another_process_trains_is_waited_for(
         looks.append(folder.name)
         if len(looks) == 2:
             other.close()
-        return records.is_held(folder)
+        return folders.is_held(folder)
 
-    monkeypatch.setattr("rnnbench.sweeps.plan.is_held", is_held)
+    monkeypatch.setattr("rnnbench.sweeps.launch.is_held", is_held)
     monkeypatch.setattr("rnnbench.sweeps.launch.time.sleep", lambda seconds: None)
     assert sweep(tiny, tmp_path, "model=rnn,lstm", "seed=0,1") == 0
     told = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A real Slurm of one node: a sweep through it, a preempted job that goes on, and a job of several processes."""
+"""A real Slurm of one node: a sweep through it, a preempted job that resumes, and a job of several processes."""
 
 import json
 import os

@@ -1,0 +1,134 @@
+"""`rnnbench --help`: how to call it, the groups and their options, and every key with its value, meaning and limits."""
+
+import itertools
+import json
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from rnnbench.config.keys import Key, keys
+from rnnbench.config.messages import GROUPS
+from rnnbench.config.schema import Config
+
+WIDTH = 98
+
+LEFT = 43
+"""Width of the left column."""
+
+TIE = "\N{NO-BREAK SPACE}"
+
+HELP = """\
+rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
+
+Usage
+  rnnbench [key=value ...]            train one run
+  rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
+  rnnbench +experiment=NAME           train a whole study
+  rnnbench status DIR                 how far the sweeps in DIR are
+  rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
+  rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
+  rnnbench report DIR [--output FILE] all of it as one interactive HTML page
+  rnnbench probe RUN                  gates, Jacobians and memory of trained models
+
+Examples
+  rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
+  rnnbench -m model=rnn,lstm,gru seed=0,1,2
+  rnnbench +experiment=quickstart output=results/quickstart
+  rnnbench --config-dir my_conf model=my_cell
+
+The same command again resumes what was stopped. A finished run is not trained again, unless
+overwrite=true.
+
+Groups, one option of each (group=option)
+{groups}
+
+What the options build, and with which arguments (key=value; +key=value adds an argument)
+{nodes}
+
+Keys (key=value), their values on this command line, and what they mean
+{keys}
+
+More
+  --cfg job              what a command line resolves to (with --resolve: without ${{...}})
+  --info                 where it comes from
+  --config-dir DIR       a folder with options of your own, such as DIR/model/my_cell.yaml
+  --version, --hydra-help
+  HYDRA_FULL_ERROR=1     in the environment: show the traceback of an error"""
+
+
+def page(conf: Path, overrides: Sequence[str], config_dir: str | None) -> str:
+    """The help. (Hydra's own lists its groups too, which takes it half a second.)
+
+    Args:
+        conf: the folder of the configuration.
+        overrides: those beside `--help`: the values shown are what they make of them.
+        config_dir: a folder of the user's own.
+    """
+    overrides = list(overrides)
+    if config_dir is not None:
+        overrides.append(f"hydra.searchpath=[file://{Path(config_dir).absolute()}]")
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        values: Any = OmegaConf.to_container(hydra.compose("config", overrides=overrides))
+        loader = GlobalHydra.instance().config_loader()
+        options = {group: ", ".join(loader.get_group_options(group, overrides=overrides)) for group in GROUPS}
+    groups = [_row(f"{group:<11} {options[group]:<27}", meaning) for group, meaning in GROUPS.items()]
+    return HELP.format(groups="\n".join(groups), nodes="\n".join(_nodes(values)), keys="\n".join(_keys(values)))
+
+
+def _nodes(values: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every key that holds keys of its own: the class or function that it names, and its arguments."""
+    for key in filter(_is_node, keys(Config)):
+        value = _value(values, key)
+        target, text = "{...}" if value and isinstance(value, Mapping) else _yaml(value), key.declared.help
+        if isinstance(value, Mapping) and "_target_" in value:
+            target = value["_target_"]
+            arguments = {name: item for name, item in value.items() if name not in ("_target_", "name")}
+            text = " ".join(f"{name}={_yaml(item)}" for name, item in arguments.items())
+        yield _row(f"{key.path:<11} {target:<26}", text)
+
+
+def _keys(values: Mapping[str, Any]) -> Iterator[str]:
+    """A line or more for every other key, section by section; those without one come first."""
+    of_sections: dict[str, list[Key]] = {"": []}
+    for key in itertools.filterfalse(_is_node, keys(Config)):
+        of_sections.setdefault(key.path.rpartition(".")[0], []).append(key)
+    for section, own in of_sections.items():
+        if section:
+            meaning = (typing.get_type_hints(Config)[section].__doc__ or "").rstrip(".")
+            yield "\n" + textwrap.fill(f"{section}: {meaning}", WIDTH, initial_indent="  ", subsequent_indent="    ")
+        for key in own:
+            limits = [limit.replace(" ", TIE) for limit in key.declared.limits()]
+            text = f"{key.declared.help} ({', '.join(limits)})" if limits else key.declared.help
+            yield _row(f"{key.path:<24} {_yaml(_value(values, key)):<15}", text)
+
+
+def _is_node(key: Key) -> bool:
+    return key.hint in (dict[str, Any], dict[str, Any] | None)
+
+
+def _value(values: Mapping[str, Any], key: Key) -> Any:
+    value: Any = values
+    for part in key.path.split("."):
+        value = value.get(part)
+    return value
+
+
+def _row(left: str, text: str) -> str:
+    """Two columns, of which the right one is wrapped; it begins below a left one that is too long."""
+    left = f"  {left.rstrip()} ".ljust(LEFT)
+    indent = " " * LEFT
+    right = textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent).replace(TIE, " ")
+    return left + right[LEFT:] if len(left) == LEFT else f"{left.rstrip()}\n{right}"
+
+
+def _yaml(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_yaml, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
