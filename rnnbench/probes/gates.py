@@ -1,18 +1,17 @@
 """What the gates do."""
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped
 
 from rnnbench.cells.base import GatedCell, States, is_gated
+from rnnbench.cells.scanning import hold
 from rnnbench.model import Model
 
 
 def gate_values(
     model: Model, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
-) -> dict[tuple[int, str], Float[Array, "time batch hidden"]]:
+) -> dict[tuple[int, str], Float[Array, "time batch _"]]:
     """The value of every gate at every step, by (layer, name of the gate).
 
     Args:
@@ -33,10 +32,10 @@ def gate_values(
 
 def _observed(
     cell: GatedCell, inputs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]
-) -> dict[str, Float[Array, "time batch hidden"]]:
+) -> dict[str, Float[Array, "time batch gate"]]:
     def step(states: States, x: tuple[Array, Array]) -> tuple[States, dict[str, Array]]:
         inputs_t, mask_t = x
         new, values = cell.observe(states, inputs_t)
-        return jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states), values
+        return hold(mask_t, new, states), values
 
     return lax.scan(step, cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)), (inputs, mask))[1]
