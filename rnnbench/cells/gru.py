@@ -1,13 +1,15 @@
 """The gated recurrent unit."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Unpack
 
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates, Initializer
-from rnnbench.cells.initializers import constant
+from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.gates import Gate, Gates
+from rnnbench.cells.initializers import Initializer
 from rnnbench.config.annotations import FOLDABLE
 
 
@@ -32,7 +34,7 @@ class GRU(GatedCell):
         reset: Literal["after", "before"] = "after",
         update_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 0.0,
         bias_init: Mapping[str, Initializer] | None = None,
-        **options: Any,
+        **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
 
@@ -52,7 +54,8 @@ class GRU(GatedCell):
     @property
     def gates(self) -> dict[str, Gate]:
         """Reset and update reach the step activated; the candidate waits for the reset gate."""
-        return {"reset": sigmoid, "update": sigmoid, "candidate": Deferred(tanh, recurrent_bias=self.reset == "after")}
+        candidate = Gate(tanh, deferred=True, recurrent_bias=self.reset == "after")
+        return {"reset": Gate(sigmoid), "update": Gate(sigmoid), "candidate": candidate}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
         """h' from the gates and h."""
@@ -62,3 +65,7 @@ class GRU(GatedCell):
         else:
             n = n.activate(n.from_input + n.from_state(gates.reset * h))
         return n + gates.update * (h - n)
+
+    def retention(self, gates: Gates) -> dict[str, Array]:
+        """The update gate keeps h."""
+        return {"h": gates.update}

@@ -24,7 +24,7 @@ from rich.text import Text
 from rnnbench import probes
 from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.tables import load_runs
-from rnnbench.cells import Deferred, GatedCell, sigmoid
+from rnnbench.cells import GatedCell, sigmoid
 from rnnbench.config.identity import run_id
 from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
@@ -287,8 +287,7 @@ def _answer(norms: Float[np.ndarray, "time batch"], mask: Bool[np.ndarray, "batc
 
 def _is_sigmoid(cell: GatedCell, gate: str) -> bool:
     """Whether a gate is declared to be between 0 and 1."""
-    declared = cell.gates[gate]
-    return (declared.activation if isinstance(declared, Deferred) else declared) is sigmoid
+    return cell.gates[gate].activation is sigmoid
 
 
 def _statistics(values: Float[np.ndarray, "time batch hidden"], between_0_and_1: bool) -> dict[str, Any]:

@@ -54,14 +54,15 @@ def singular_values(
         raise ValueError(f"states: expected some of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     step, first = _as_vector(cell, inputs)
     start = lax.scan(lambda s, x: (step(s, x), None), first, inputs[: len(inputs) - lag])[0]
-    hidden = start.size // len(names)
-    chosen = np.concatenate([np.arange(hidden) + hidden * names.index(name) for name in states])
+    sizes = [leaf.size for leaf in jax.tree.leaves(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))]
+    numbers = dict(zip(names, np.split(np.arange(start.size), np.cumsum(sizes)[:-1]), strict=True))
+    chosen = np.concatenate([numbers[name] for name in states])
 
     def after_lag(part: Float[Array, " n"]) -> Float[Array, " n"]:
         state = start.at[chosen].set(part)
         return lax.scan(lambda s, x: (step(s, x), None), state, inputs[len(inputs) - lag :])[0][chosen]
 
-    if hidden <= EXACT_UP_TO:
+    if max(sizes) <= EXACT_UP_TO:
         return jnp.linalg.svd(jax.jacfwd(after_lag)(start[chosen]), compute_uv=False)[:count]
     _, push = jax.linearize(after_lag, start[chosen])
     transpose = jax.linear_transpose(push, start[chosen])
@@ -129,16 +130,15 @@ def lyapunov_exponents(
 
 
 def spectral_radii(cell: nnx.RNNCellBase) -> dict[str, float]:
-    """Largest |eigenvalue| of each gate's recurrent kernel U, by name; nothing for a cell not written by gate."""
+    """Largest |eigenvalue| of each recurrent gate's U by name, where U is square; nothing for a cell not by gate."""
     if not is_gated(cell):
         return {}
-    names = cell.joint + cell.deferred
-    kernels = np.split(np.asarray(cell.recurrent_kernel[...], np.float64), len(names), axis=1)
-    return {name: float(np.abs(np.linalg.eigvals(U)).max()) for name, U in zip(names, kernels, strict=True)}
+    kernels = {name: np.asarray(U, np.float64) for name, U in cell.recurrent_kernels().items()}
+    return {name: float(np.abs(np.linalg.eigvals(U)).max()) for name, U in kernels.items() if U.shape[0] == U.shape[1]}
 
 
 def _as_vector(cell: nnx.RNNCellBase, inputs: Inputs) -> tuple[Step, Float[Array, " S"]]:
-    """A step of the cell on one vector (its states, all of one size, in their order), and the one it starts with."""
+    """A step of the cell on one vector (its states, in their order), and the one it starts with."""
     first, unravel = ravel_pytree(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))
 
     def step(state: Float[Array, " S"], x: Float[Array, " features"]) -> Float[Array, " S"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, VanillaRNN, chrono, constant, identity_matrix
+from rnnbench.cells import GRU, LSTM, VanillaRNN, chrono, identity_matrix
 
 FEATURES, HIDDEN = 3, 6
 
@@ -17,8 +17,7 @@ def start(make, **options):
 
 def by_gate(cell, fused):
     """A fused parameter's part of every gate."""
-    names = cell.joint + cell.deferred
-    return dict(zip(names, jnp.split(fused[...], len(names), axis=-1), strict=True))
+    return dict(zip(cell.blocks, jnp.split(fused[...], len(cell.blocks), axis=-1), strict=True))
 
 
 @pytest.mark.parametrize(("make", "gates"), [(VanillaRNN, 1), (LSTM, 4), (GRU, 3)])

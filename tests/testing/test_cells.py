@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, tanh
+from rnnbench.cells import GRU, LSTM, Gate, GatedCell, VanillaRNN, tanh
 from rnnbench.cells.activations import BlockActivation
 from rnnbench.testing import check_cell
 
@@ -21,7 +21,7 @@ def test_contract_is_kept(make_cell):
 
 
 class Plain(GatedCell):
-    gates = {"candidate": tanh}
+    gates = {"candidate": Gate(tanh)}
 
     def step(self, gates, h):
         return gates.candidate
@@ -79,7 +79,7 @@ class StopsGradient(Plain):
 
 
 class Forgets(GatedCell):
-    gates = {"candidate": Deferred(tanh)}
+    gates = {"candidate": Gate(tanh, deferred=True)}
 
     def step(self, gates, h):
         return gates.candidate.activate(gates.candidate.from_input)
