@@ -100,8 +100,9 @@ class Drive:
         # Without the guard, copying a drive (which asks for attributes before there are any) would never end.
         raise AttributeError(name if name.startswith("_") else f"{self.advice}; a drive has no {name!r}")
 
-    # JAX asks for the first where a drive stands among arrays; the others are for a drive on the left.
-    __jax_array__ = __neg__ = __getitem__ = __iter__ = __array__ = _no_array
+    # JAX looks for this attribute in whatever it is given for an array.
+    __jax_array__ = property(_no_array)
+    __neg__ = __getitem__ = __iter__ = _no_array
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _no_array
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _no_array
     __lt__ = __le__ = __gt__ = __ge__ = _no_array

@@ -1,6 +1,5 @@
 """The gated recurrent unit."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Unpack
 
 from jax.nn.initializers import constant
@@ -9,7 +8,7 @@ from jaxtyping import Array, Float
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import CellOptions, GatedCell
 from rnnbench.cells.gates import Gate, Gates
-from rnnbench.cells.initializers import Initializer
+from rnnbench.cells.initializers import ByGate, overriding
 from rnnbench.config.annotations import FOLDABLE
 
 
@@ -33,7 +32,7 @@ class GRU(GatedCell):
         *,
         reset: Literal["after", "before"] = "after",
         update_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 0.0,
-        bias_init: Mapping[str, Initializer] | None = None,
+        bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
@@ -44,11 +43,11 @@ class GRU(GatedCell):
             reset: whether the reset gate applies after or before the candidate's recurrent matmul.
             update_bias: b_z at the start: 0 as a rule; 1 keeps as much of the state from the start as an LSTM
                 with forget bias 1 does.
-            bias_init: initialisers of biases by gate; wins over `update_bias`.
+            bias_init: initialiser of the biases, or those of some by gate; wins over `update_bias`.
             options: the others of `GatedCell`.
         """
         self.reset = reset
-        biases = {"update": constant(update_bias), **(bias_init or {})}
+        biases = overriding(bias_init, update=constant(update_bias))
         super().__init__(in_features, hidden_features, bias_init=biases, **options)
 
     @property

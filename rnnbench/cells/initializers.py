@@ -42,6 +42,13 @@ def by_gate(argument: str, given: ByGate, gates: Collection[str], default: Initi
     return {gate: each.get(gate, default) for gate in gates}
 
 
+def overriding(given: ByGate | None, **defaults: Initializer) -> ByGate:
+    """Returns `given`, with `defaults` for gates that it does not name; one for all gates leaves none of them."""
+    if given is None or isinstance(given, Mapping):
+        return {**defaults, **(given or {})}
+    return given
+
+
 def identity_matrix(
     key: PRNGKeyArray, shape: tuple[int, int], dtype: Any = jnp.float32
 ) -> Float[Array, "rows columns"]:

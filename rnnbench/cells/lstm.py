@@ -1,6 +1,5 @@
 """Long short-term memory."""
 
-from collections.abc import Mapping
 from typing import Annotated, Unpack
 
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 from rnnbench.cells.activations import sigmoid, tanh
 from rnnbench.cells.base import CellOptions, GatedCell, zeros
 from rnnbench.cells.gates import Drive, Gate, Gates
-from rnnbench.cells.initializers import Initializer
+from rnnbench.cells.initializers import ByGate, overriding
 from rnnbench.config.annotations import FOLDABLE
 
 
@@ -40,7 +39,7 @@ class LSTM(GatedCell):
         *,
         forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
         peepholes: bool = False,
-        bias_init: Mapping[str, Initializer] | None = None,
+        bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
@@ -50,11 +49,12 @@ class LSTM(GatedCell):
             hidden_features: width of the hidden state.
             forget_bias: b_f at the start.
             peepholes: whether the gates see the cell state.
-            bias_init: initialisers of biases by gate, for instance `chrono(longest)`; wins over `forget_bias`.
+            bias_init: initialiser of the biases, or those of some by gate, for instance `chrono(longest)`; wins over
+                `forget_bias`.
             options: the others of `GatedCell`.
         """
         self.peepholes = peepholes
-        biases = {"forget": constant(forget_bias), **(bias_init or {})}
+        biases = overriding(bias_init, forget=constant(forget_bias))
         super().__init__(in_features, hidden_features, bias_init=biases, **options)
         if peepholes:
             key = options["rngs"].params()
