@@ -205,6 +205,7 @@ class GatedCell(nnx.RNNCellBase):
         """Returns the new states, `step`'s result checked and always as a tuple.
 
         Raises:
+            RuntimeError: a deferred gate is not activated.
             TypeError: a new state is no array, or of another type than the last.
             ValueError: there are more or fewer new states than states, or one is of another shape than the last.
         """
@@ -218,7 +219,7 @@ class GatedCell(nnx.RNNCellBase):
             )
         for name, value, last in zip(self.states, new, states, strict=True):
             if isinstance(value, Drive):
-                raise TypeError(f"{where} must return an array as the new state {name}: {value.advice}")
+                raise RuntimeError(f"{where} must return an array as the new state {name}: {value.advice}")
             if not isinstance(value, Array | np.ndarray):
                 raise TypeError(f"{where} must return an array as the new state {name}, got {value!r}")
             if value.shape != last.shape:

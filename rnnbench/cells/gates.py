@@ -94,7 +94,7 @@ class Drive:
         )
 
     def _no_array(self, *_: Any) -> NoReturn:
-        raise TypeError(self.advice)
+        raise RuntimeError(self.advice)  # JAX would put words of its own in place of a TypeError's
 
     def __getattr__(self, name: str) -> NoReturn:
         # Without the guard, copying a drive (which asks for attributes before there are any) would never end.

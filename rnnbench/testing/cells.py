@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from flax.errors import TraceContextError
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rnnbench.cells import Drive, GatedCell, Gates, plain_unroll, unroll
@@ -46,8 +47,8 @@ def check_cell(make_cell: Callable[..., nnx.RNNCellBase], *, training_steps: int
 
     Raises:
         AssertionError: what to mend.
-        TypeError, ValueError, AttributeError: what to mend in a step that cannot be run: what it returns, or how it
-            uses a gate.
+        TypeError, ValueError, AttributeError, RuntimeError: what to mend in a step that cannot be run: what it returns,
+            or how it uses a gate.
     """
     name = _check_parameters(make_cell)
     with jax.enable_x64(True):
@@ -127,7 +128,7 @@ def _in_float64(make_cell: Callable[..., nnx.RNNCellBase]) -> tuple[nnx.RNNCellB
     in_float64 = build()
     try:
         new, _ = jax.eval_shape(lambda: in_float64[0](in_float64[2], in_float64[1][0]))
-    except (TypeError, jax.dtypes.TypePromotionError):
+    except (TypeError, jax.dtypes.TypePromotionError, TraceContextError):  # the last: it draws from rngs of its own
         new = None
     if new is not None and {leaf.dtype for leaf in jax.tree.leaves(new)} == {jnp.dtype(jnp.float64)}:
         return in_float64

@@ -115,7 +115,7 @@ ACTIVATE = "gate 'candidate' is deferred, so the step must activate it before it
             TypeError,
             "Broken.step must return an array as the new state h, got None",
         ),
-        (broken(lambda self, gates, h: gates.candidate), TypeError, f"as the new state h: {ACTIVATE}"),
+        (broken(lambda self, gates, h: gates.candidate), RuntimeError, f"as the new state h: {ACTIVATE}"),
         (
             broken(lambda self, gates, h: h[..., :2]),
             ValueError,
@@ -127,7 +127,7 @@ ACTIVATE = "gate 'candidate' is deferred, so the step must activate it before it
             "Broken.step: the new state h must be of the type of the last, float32, got float16",
         ),
         *(
-            (broken(lambda self, gates, h, use=use: use(gates.candidate, h)), TypeError, ACTIVATE)
+            (broken(lambda self, gates, h, use=use: use(gates.candidate, h)), RuntimeError, ACTIVATE)
             for use in (
                 lambda n, h: n * h,
                 lambda n, h: h * n,
