@@ -1,13 +1,15 @@
 """Recurrent cells, a cell a file, and the unroll over time that serves them all.
 
-`base` says what a cell is, `unroll` runs one over time, `gated_scan` has the gradient for cells written by gate.
-Imports JAX, Flax and `config.annotations`, and nothing else of this package.
+`base` and `gates` say what a cell is, `unroll` runs one over time, `gated_scan` has the gradient for cells written by
+gate.
+Imports JAX and Flax, and of this package what `config` says of annotations and messages.
 """
 
 from rnnbench.cells.activations import identity, relu, sigmoid, tanh
-from rnnbench.cells.base import Deferred, Drive, GatedCell, Gates
+from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.gates import Drive, Gate, Gates
 from rnnbench.cells.gru import GRU
-from rnnbench.cells.initializers import chrono, constant, identity_matrix
+from rnnbench.cells.initializers import chrono, identity_matrix
 from rnnbench.cells.lstm import LSTM
 from rnnbench.cells.unroll import plain_unroll, unroll
 from rnnbench.cells.vanilla import VanillaRNN
@@ -15,13 +17,13 @@ from rnnbench.cells.vanilla import VanillaRNN
 __all__ = [
     "GRU",
     "LSTM",
-    "Deferred",
+    "CellOptions",
     "Drive",
+    "Gate",
     "GatedCell",
     "Gates",
     "VanillaRNN",
     "chrono",
-    "constant",
     "identity",
     "identity_matrix",
     "plain_unroll",

@@ -1,194 +1,257 @@
-"""A cell written gate by gate: the author names the gates and combines them; the framework owns the matmuls."""
+"""A cell written gate by gate: the author declares the gates and combines them; the framework owns the matmuls."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeGuard, cast
+import abc
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar, Required, TypedDict, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from rnnbench.cells.activations import Activation
-
-Initializer = Callable[..., Array]
+from rnnbench.cells.gates import Drive, Gate, Gates
+from rnnbench.cells.initializers import ByGate, Initializer, by_gate
 
 lecun_normal = jax.nn.initializers.lecun_normal()
 orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
 
-
-class Deferred(NamedTuple):
-    """A gate that the step activates itself: its two drives arrive apart, as a `Drive`.
-
-    Args:
-        activation: applied by the step through `Drive.activate`.
-        recurrent_bias: whether `Drive.from_state` adds a bias of its own.
-    """
-
-    activation: Activation
-    recurrent_bias: bool = False
-
-
-Gate = Activation | Deferred
-"""A gate is declared by its activation, and then reaches the step activated; or as `Deferred`."""
-
-
-class Drive:
-    """The two parts of a deferred gate's pre-activation.
-
-    Attributes:
-        from_input: `x W + b`, `(*batch, hidden)`.
-        from_state: maps a state `v`, `(*batch, hidden)`, to `v U`, plus the gate's recurrent bias if it has one.
-    """
-
-    def __init__(self, from_input: Array, from_state: Callable[[Array], Array], activate: Callable[[Array], Array]):
-        self.from_input = from_input
-        self.from_state = from_state
-        self.activate = activate
-
-
-class Gates:
-    """The gates of one step, as attributes by their names: activated arrays, or a `Drive` if deferred."""
-
-    def __init__(self, gates: Mapping[str, Array | Drive]):
-        self._gates = gates
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._gates[name]
-        except KeyError:
-            raise AttributeError(f"this cell has no gate {name!r}; its gates are {', '.join(self._gates)}") from None
-
-
 States = tuple[Array, ...]
+
+
+class CellOptions(TypedDict, total=False):
+    """Options of `GatedCell` that a subclass hands on, as `**options: Unpack[CellOptions]`.
+
+    `bias_init` is not among them: many cells combine it with an option of their own.
+    """
+
+    kernel_init: ByGate
+    recurrent_kernel_init: ByGate
+    use_bias: bool
+    param_dtype: Any
+    rngs: Required[nnx.Rngs]
 
 
 class GatedCell(nnx.RNNCellBase):
     """Base of every cell that is written by gate.
 
-    A gate's drive is `z = x W + b + h U`. The subclass declares its gates in `gates`, in the order in which
-    their blocks stand in the fused parameters, and combines them in `step`. Each gate's part of a kernel is
-    initialised on its own. From this form follow the fast unroll with its own gradient (`unroll`) and a
-    step for `flax.nnx.RNN`.
+    A gate's drive is `z = x W + b + h U`, or `x W + b` for a gate that is not recurrent. The subclass declares its
+    gates in `gates` and combines them in `step`. Each gate's part of a kernel is initialised on its own. From this
+    form follow the fast unroll with its own gradient (`unroll`) and a step for `flax.nnx.RNN`.
+
+    The parameters of all gates stand side by side, a block a gate: `blocks` names them in their order.
 
     Attributes:
-        gates: name to activation, or to `Deferred(activation)`.
         states: names of the recurrent states; the first is the hidden state `h`, which is also the output.
-        kernel: `(in_features, gates * hidden)`, W of every gate, those that are not deferred first.
-        recurrent_kernel: `(hidden, gates * hidden)`, U in the same order.
-        bias: `(gates * hidden,)`, or None.
-        recurrent_bias: `(deferred gates with recurrent bias * hidden,)`, or None where there is no such gate.
+        in_features: width of the input.
+        hidden_features: width of `h`.
+        kernel: `(in_features, gates * gate_features)`, W of every gate.
+        recurrent_kernel: `(hidden_features, recurrent gates * gate_features)`, U of every recurrent gate, or None
+            where there is no such gate.
+        bias: `(gates * gate_features,)`, or None.
+        recurrent_bias: `(gates with recurrent bias * gate_features,)`, or None where there is no such gate.
     """
 
-    gates: Any  # Mapping[str, Gate]: a class attribute or, where it depends on options, a property
     states: ClassVar[tuple[str, ...]] = ("h",)
-    step: Callable[..., Array | tuple[Array, ...]]
-    """`step(self, gates, *states)`, the cell's own mathematics, elementwise but for `Drive.from_state`.
 
-    Args:
-        gates: the gates by name, each `(batch, hidden)`.
-        states: the last states, in the order of `self.states`, each `(batch, hidden)`.
-
-    Returns:
-        The new states in the same order; a bare array where there is one.
-    """
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        # Python's own words for an abstract class do not say what a step takes.
+        forms = {"gates": "gates, as {name: Gate(activation)}", "step": f"step(self, gates, {', '.join(cls.states)})"}
+        if missing := [form for name, form in forms.items() if name in cls.__abstractmethods__]:
+            raise TypeError(f"{cls.__name__} must define {' and '.join(missing)}")
+        return super().__new__(cls)
 
     def __init__(
         self,
         in_features: int,
         hidden_features: int,
         *,
-        kernel_init: Initializer = lecun_normal,
-        recurrent_kernel_init: Initializer = orthogonal,
-        bias_init: Initializer | Mapping[str, Initializer] = zeros,
+        kernel_init: ByGate = lecun_normal,
+        recurrent_kernel_init: ByGate = orthogonal,
+        bias_init: ByGate = zeros,
         use_bias: bool = True,
         param_dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Creates the parameters.
+        """Creates the parameters. Each initialiser is one for all gates, or a mapping for some of them by name.
 
         Args:
             in_features: width of the input.
             hidden_features: width of the hidden state.
             kernel_init: initialiser of each gate's W, by default LeCun normal.
-            recurrent_kernel_init: initialiser of each gate's U, by default orthogonal.
-            bias_init: initialiser of each gate's b, or one for each of some gates by name (the others are
-                zeros); by default zeros. Recurrent biases start at zero.
+            recurrent_kernel_init: initialiser of each recurrent gate's U, by default orthogonal.
+            bias_init: initialiser of each gate's b, by default zeros. Recurrent biases start at zero.
             use_bias: whether there are biases at all.
             param_dtype: type of the parameters and of the states.
             rngs: source of the keys, stream `params`.
+
+        Raises:
+            TypeError: a gate is not declared by a `Gate`.
+            ValueError: an initialiser is none, or is for a gate that is not there.
         """
-        if not hasattr(type(self), "step"):
-            raise TypeError(f"{type(self).__name__} must define step(self, gates, {', '.join(self.states)})")
+        for name, gate in self.gates.items():
+            if not isinstance(gate, Gate):
+                raise TypeError(f"{type(self).__name__}.gates: expected a Gate(activation) for {name!r}, got {gate!r}")
         self.in_features = in_features
         self.hidden_features = hidden_features
         self.param_dtype = param_dtype
-        names = self.joint + self.deferred
-        if isinstance(bias_init, Mapping) and (unknown := set(bias_init) - set(names)):
-            raise ValueError(f"bias_init names {sorted(unknown)}, which are not gates; the gates are {list(names)}")
+        width = self.gate_features
 
-        def fused(init_of: Callable[[str], Initializer], rows: tuple[int, ...]) -> nnx.Param:
-            shape = (*rows, hidden_features)
+        def fused(inits: Mapping[str, Initializer], rows: tuple[int, ...]) -> nnx.Param | None:
             # The orthogonal initialiser needs a QR decomposition, which there is none of in half precision.
             drawn = param_dtype if jnp.finfo(param_dtype).bits >= 32 else jnp.float32
-            parts = [init_of(name)(rngs.params(), shape, drawn) for name in names]
-            return nnx.Param(jnp.concatenate(parts, axis=-1).astype(param_dtype))
+            parts = [init(rngs.params(), (*rows, width), drawn) for init in inits.values()]
+            return nnx.Param(jnp.concatenate(parts, axis=-1).astype(param_dtype)) if parts else None
 
-        self.kernel = fused(lambda _: kernel_init, (in_features,))
-        self.recurrent_kernel = fused(lambda _: recurrent_kernel_init, (hidden_features,))
-        per_gate = bias_init if isinstance(bias_init, Mapping) else dict.fromkeys(names, bias_init)
-        self.bias = fused(lambda name: per_gate.get(name, zeros), ()) if use_bias else None
-        biased = len(self.recurrently_biased) * hidden_features if use_bias else 0
+        self.kernel = cast(
+            nnx.Param, fused(by_gate("kernel_init", kernel_init, self.blocks, lecun_normal), (in_features,))
+        )
+        self.recurrent_kernel = fused(
+            by_gate("recurrent_kernel_init", recurrent_kernel_init, self.recurrent, orthogonal), (hidden_features,)
+        )
+        self.bias = fused(by_gate("bias_init", bias_init, self.blocks, zeros), ()) if use_bias else None
+        biased = len(self.recurrently_biased) * width if use_bias else 0
         self.recurrent_bias = nnx.Param(jnp.zeros(biased, param_dtype)) if biased else None
 
     @property
-    def joint(self) -> tuple[str, ...]:
-        """Names of the gates that reach the step activated."""
-        return tuple(name for name, gate in self.gates.items() if not isinstance(gate, Deferred))
+    @abc.abstractmethod
+    def gates(self) -> Mapping[str, Gate]:
+        """The cell's gates by name: a class attribute or, where they depend on options, a property.
+
+        gates: ClassVar = {"forget": Gate(sigmoid), "candidate": Gate(tanh, deferred=True)}
+        """
+
+    # Overridden with the states' names for `*states`. The keywords, which nothing passes, tell type checkers that
+    # any such signature will do.
+    @abc.abstractmethod
+    def step(self, gates: Gates, /, *states: Any, **_: Any) -> Array | tuple[Array, ...]:
+        """The cell's own mathematics, `step(self, gates, h)`, elementwise but for `Drive.from_state`.
+
+        It may use parameters of the cell's own. It must draw nothing at random and keep nothing in the cell: what the
+        next step needs is a state.
+
+        Args:
+            gates: the gates as attributes, each `(*batch, gate_features)`; a deferred one as a `Drive`.
+            states: the last states, in the order of `self.states`, each `(*batch, its width)`.
+
+        Returns:
+            The new states in the same order, shaped and typed like the last; a bare array where there is one.
+        """
+
+    def retention(self, gates: Gates) -> dict[str, Array]:
+        """Returns the factor by which a step keeps a state, for each state that a gate and not a matmul carries on.
+
+            retention[s] = ds' / ds,   with the values of all gates held
+
+        An LSTM keeps c by its forget gate. By default no state is known to be carried on by a gate.
+
+        Args:
+            gates: the activated gates as attributes, with any leading axes: `Gates(values)` of what `observe` returns,
+                or of values over time.
+
+        Returns:
+            Factors by name of the state, shaped like the gates.
+        """
+        del gates
+        return {}
 
     @property
-    def deferred(self) -> tuple[str, ...]:
-        """Names of the gates that the step activates itself."""
-        return tuple(name for name, gate in self.gates.items() if isinstance(gate, Deferred))
+    def gate_features(self) -> int:
+        """Width of every gate, by default that of h."""
+        return self.hidden_features
+
+    @property
+    def state_features(self) -> dict[str, int]:
+        """Width of each state by name, by default `hidden_features` for h and `gate_features` for the others."""
+        first, *others = self.states
+        return {first: self.hidden_features, **dict.fromkeys(others, self.gate_features)}
+
+    @property
+    def joint(self) -> tuple[str, ...]:
+        """Names of the gates that see h and reach the step activated: one matmul drives them all."""
+        return tuple(name for name, gate in self.gates.items() if gate.recurrent and not gate.deferred)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Names of the other gates: their drive from the input is on its own."""
+        return tuple(name for name, gate in self.gates.items() if gate.deferred or not gate.recurrent)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of all gates, in the order of their blocks in the fused parameters."""
+        return self.joint + self.apart
+
+    @property
+    def recurrent(self) -> tuple[str, ...]:
+        """Names of the recurrent gates, in the order of their blocks in `recurrent_kernel`."""
+        return tuple(name for name in self.blocks if self.gates[name].recurrent)
 
     @property
     def recurrently_biased(self) -> tuple[str, ...]:
-        """Names of the deferred gates with a recurrent bias."""
-        return tuple(name for name in self.deferred if self.gates[name].recurrent_bias)
+        """Names of the gates with a recurrent bias, in the order of their blocks in `recurrent_bias`."""
+        return tuple(name for name in self.blocks if self.gates[name].recurrent_bias)
+
+    def recurrent_kernels(self) -> dict[str, Float[Array, "hidden gate"]]:
+        """Returns U of every recurrent gate by name."""
+        return _by_name(self.recurrent, self.recurrent_kernel)
+
+    def recurrent_biases(self) -> dict[str, Float[Array, " gate"]]:
+        """Returns the recurrent bias of every gate that has one by name."""
+        return _by_name(self.recurrently_biased, self.recurrent_bias)
 
     def combine(self, gates: Mapping[str, Array | Drive], states: States) -> States:
-        """`step`, with its states always as a tuple."""
+        """Returns the new states, `step`'s result checked and always as a tuple.
+
+        Raises:
+            RuntimeError: a deferred gate is not activated.
+            TypeError: a new state is no array, or of another type than the last.
+            ValueError: there are more or fewer new states than states, or one is of another shape than the last.
+        """
         new = self.step(Gates(gates), *states)
         new = new if isinstance(new, tuple) else (new,)
+        where = f"{type(self).__name__}.step"
         if len(new) != len(self.states):
-            name, expected = type(self).__name__, ", ".join(self.states)
-            raise ValueError(f"{name}.step must return the new states ({expected}), but it returned {len(new)} arrays")
+            raise ValueError(
+                f"{where} must return the new states ({', '.join(self.states)}), {len(self.states)} arrays, "
+                f"got {len(new)}"
+            )
+        for name, value, last in zip(self.states, new, states, strict=True):
+            if isinstance(value, Drive):
+                raise RuntimeError(f"{where} must return an array as the new state {name}: {value.advice}")
+            if not isinstance(value, Array | np.ndarray):
+                raise TypeError(f"{where} must return an array as the new state {name}, got {value!r}")
+            if value.shape != last.shape:
+                raise ValueError(
+                    f"{where}: the new state {name} must have the shape of the last, {last.shape}, got {value.shape}"
+                )
+            if value.dtype != last.dtype:
+                raise TypeError(
+                    f"{where}: the new state {name} must be of the type of the last, {last.dtype}, got {value.dtype}"
+                )
         return new
 
     def __call__(
-        self, carry: tuple[Float[Array, "*batch hidden"], ...], inputs: Float[Array, "*batch features"]
-    ) -> tuple[tuple[Float[Array, "*batch hidden"], ...], Float[Array, "*batch hidden"]]:
+        self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
+    ) -> tuple[tuple[Float[Array, "*batch _"], ...], Float[Array, "*batch hidden"]]:
         """One step, as `flax.nnx.RNN` wants it: carry (the states) and input to new carry and output (h)."""
         new = self.combine(self._gates(carry, inputs), carry)
         return new, new[0]
 
     def observe(
-        self, carry: tuple[Float[Array, "*batch hidden"], ...], inputs: Float[Array, "*batch features"]
-    ) -> tuple[tuple[Float[Array, "*batch hidden"], ...], dict[str, Float[Array, "*batch hidden"]]]:
+        self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
+    ) -> tuple[tuple[Float[Array, "*batch _"], ...], dict[str, Float[Array, "*batch gate"]]]:
         """One step: the new carry, and the value of every gate by name (a deferred one as the step activates it)."""
-        values: dict[str, Array] = {}
-
-        def observed(name: str, drive: Drive) -> Drive:
-            def activate(z: Array) -> Array:
-                values[name] = drive.activate(z)
-                return values[name]
-
-            return Drive(drive.from_input, drive.from_state, activate)
-
         gates = self._gates(carry, inputs)
-        new = self.combine({n: observed(n, g) if isinstance(g, Drive) else g for n, g in gates.items()}, carry)
-        values |= {name: gate for name, gate in gates.items() if not isinstance(gate, Drive)}
-        return new, {name: values[name] for name in self.gates if name in values}
+        new = self.combine(gates, carry)
+        values = {name: gate.value if isinstance(gate, Drive) else gate for name, gate in gates.items()}
+        return new, {name: value for name, value in values.items() if value is not None}
+
+    def drive(self, name: str, from_input: Array, project: Any) -> Drive:
+        """Returns the `Drive` of a deferred gate, of which `project` maps v to `v U` and the recurrent bias."""
+        gate = self.gates[name]
+        return Drive(name, from_input, project if gate.recurrent else None, gate.activation, self.hidden_features)
 
     def retention(self, gates: Gates) -> dict[str, Array]:
         """Returns, for each state that a gate keeps, the factor by which it is kept; by default none."""
@@ -197,29 +260,24 @@ class GatedCell(nnx.RNNCellBase):
 
     def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
         """The gates of one step."""
-        hidden, names = self.hidden_features, self.joint + self.deferred
-        from_input = jnp.split(inputs @ self.kernel[...], len(names), axis=-1)
-        if self.bias is not None:
-            biases = jnp.split(self.bias[...], len(names))
-            from_input = [z + jnp.broadcast_to(b, z.shape) for z, b in zip(from_input, biases, strict=True)]
-        kernels = jnp.split(self.recurrent_kernel[...], len(names), axis=-1)
+        from_input = dict(
+            zip(self.blocks, jnp.split(inputs @ self.kernel[...], len(self.blocks), axis=-1), strict=True)
+        )
+        for name, bias in _by_name(self.blocks, self.bias).items():
+            from_input[name] += jnp.broadcast_to(bias, from_input[name].shape)
+        kernels, biases = self.recurrent_kernels(), self.recurrent_biases()
+
+        def project(name: str, state: Array) -> Array:
+            drive = state @ kernels[name]
+            return drive + jnp.broadcast_to(biases[name], drive.shape) if name in biases else drive
 
         gates: dict[str, Array | Drive] = {}
-        for name, z, kernel in zip(names, from_input, kernels, strict=True):
-            gate = self.gates[name]
-            if isinstance(gate, Deferred):
-
-                def from_state(state: Array, name: str = name, kernel: Array = kernel) -> Array:
-                    drive = state @ kernel
-                    if self.recurrent_bias is not None and name in self.recurrently_biased:
-                        start = self.recurrently_biased.index(name) * hidden
-                        bias = self.recurrent_bias[start : start + hidden]
-                        drive = drive + jnp.broadcast_to(bias, drive.shape)
-                    return drive
-
-                gates[name] = Drive(z, from_state, gate.activation)
+        for name, gate in self.gates.items():
+            if gate.deferred:
+                gates[name] = self.drive(name, from_input[name], functools.partial(project, name))
             else:
-                gates[name] = gate(z + carry[0] @ kernel)
+                z = from_input[name]
+                gates[name] = gate.activation(z + carry[0] @ kernels[name] if gate.recurrent else z)
         return gates
 
     def initialize_carry(
@@ -228,23 +286,28 @@ class GatedCell(nnx.RNNCellBase):
         rngs: Any = None,
         carry_init: Any = None,
     ) -> States:
-        """States before the first step, zeros unless `carry_init` is given.
+        """Returns the states before the first step, zeros unless `carry_init` is given.
 
         Args:
             input_shape: shape of one step's input, `(*batch, features)`.
             rngs: source of keys for `carry_init`, stream `carry`.
             carry_init: initialiser called with a key, a shape and a type.
         """
-        shape = (*input_shape[:-1], self.hidden_features)
+        shapes = [(*input_shape[:-1], self.state_features[name]) for name in self.states]
         if carry_init is None:
-            return tuple(jnp.zeros(shape, self.param_dtype) for _ in self.states)
+            return tuple(jnp.zeros(shape, self.param_dtype) for shape in shapes)
         stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
-        return tuple(cast(Array, carry_init(stream(), shape, self.param_dtype)) for _ in self.states)
+        return tuple(cast(Array, carry_init(stream(), shape, self.param_dtype)) for shape in shapes)
 
     @property
     def num_feature_axes(self) -> int:
         """Number of feature axes of the input, for `flax.nnx.RNN`."""
         return 1
+
+
+def _by_name(names: tuple[str, ...], fused: nnx.Param | None) -> dict[str, Array]:
+    """Each gate's block of a fused parameter."""
+    return {} if fused is None else dict(zip(names, jnp.split(fused[...], len(names), axis=-1), strict=True))
 
 
 def is_gated(cell: nnx.RNNCellBase) -> TypeGuard[GatedCell]:

@@ -1,6 +1,5 @@
 """The scan over time of a cell written by gate, with its own gradient."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,26 +11,11 @@ from jax import lax
 from jaxtyping import Array, Float, PyTree
 
 from rnnbench.cells.activations import BlockActivation
-from rnnbench.cells.base import Drive, GatedCell, States
+from rnnbench.cells.base import GatedCell, States
+from rnnbench.cells.gates import Drive
+from rnnbench.cells.linearized import Linearized, is_dear
 from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, in_chunks, remat
-
-
-class Weights(NamedTuple):
-    """A gated cell's fused parameters, arranged for the scan.
-
-    Attributes:
-        joint: `[U; W; b]` of the joint gates, `(hidden + features + 1, joint * hidden)`: state, input and
-            bias enter by one matmul, `[h, x, 1] @ joint`. Each gate's columns are scaled as `BlockActivation`
-            wants.
-        from_input: `[W; b]` of the deferred gates, `(features + 1, deferred * hidden)`.
-        from_state: U of each deferred gate.
-        from_state_bias: recurrent bias of each deferred gate, or None.
-    """
-
-    joint: Array
-    from_input: Array
-    from_state: tuple[Array, ...]
-    from_state_bias: tuple[Array | None, ...]
+from rnnbench.cells.weights import FUSED, Weights, arrange, projected
 
 
 class Transposed(NamedTuple):
@@ -44,26 +28,6 @@ class Transposed(NamedTuple):
 
     block: Array
     from_state: tuple[Array, ...]
-
-
-_FUSED = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
-
-
-def _arrange(fused: dict[str, Any], cell: GatedCell, sweep: BlockActivation) -> Weights:
-    hidden, split = cell.hidden_features, len(cell.joint) * cell.hidden_features
-    kernel, recurrent = fused["kernel"], fused["recurrent_kernel"]
-    bias = fused.get("bias", jnp.zeros(kernel.shape[1], kernel.dtype))[None]
-    recurrent_bias = dict.fromkeys(cell.deferred)
-    if "recurrent_bias" in fused:
-        for i, name in enumerate(cell.recurrently_biased):
-            recurrent_bias[name] = fused["recurrent_bias"][i * hidden : (i + 1) * hidden]
-    joint = jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]])
-    return Weights(
-        joint=joint * jnp.repeat(jnp.asarray(sweep.scales, joint.dtype), hidden)[None],
-        from_input=jnp.concatenate([kernel[:, split:], bias[:, split:]]),
-        from_state=tuple(jnp.split(recurrent[:, split:], len(cell.deferred), axis=1)) if cell.deferred else (),
-        from_state_bias=tuple(recurrent_bias.values()),
-    )
 
 
 def _append_one(x: Float[Array, "*axes features"]) -> Float[Array, "*axes features+1"]:
@@ -83,9 +47,9 @@ def gated_unroll(
     graphdef, *parts = nnx.split(cell, _is_differentiable, ...)
     params, constants = map(nnx.to_pure_dict, parts)
     gated = _GatedScan(graphdef, params, constants, last_only)
-    weights, rest = _arrange(params, cell, gated.sweep), _rest(params)
+    weights, rest = arrange(cell, gated.sweep), _rest(params)
     transposed = gated.transpose(weights)
-    chunk = _chunk(len(inputs), len(cell.gates) * carry[0].nbytes)
+    chunk = _chunk(len(inputs), len(cell.gates) * inputs.shape[1] * cell.gate_features * inputs.itemsize)
 
     def scan(first: States, xs: PyTree) -> tuple[States, Hidden | None]:
         return in_chunks(functools.partial(gated.run, weights, transposed, rest, constants), first, xs, chunk)
@@ -137,42 +101,6 @@ _project.defvjp(
     lambda transposed, gradient: (gradient @ transposed, None, None),
 )
 
-_CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
-
-
-def _is_dear(primitive: Any, *_: Any, **__: Any) -> bool:
-    """What the gradient of a step keeps from the way forward; the rest it computes again."""
-    return primitive.name not in _CHEAP
-
-
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["kept"], meta_fields=["structure", "sources"])
-@dataclasses.dataclass
-class _Linearized:
-    """The gradient function of a step, without those of its arrays that are at hand anyway.
-
-    Attributes:
-        kept: the other ones.
-        structure: tree structure of the function.
-        sources: for each of its arrays the position among those at hand, or None where it is kept.
-    """
-
-    kept: list[Array]
-    structure: Any
-    sources: tuple[int | None, ...]
-
-    @classmethod
-    def thin(cls, function: Callable, at_hand: PyTree) -> "_Linearized":
-        """Takes out of `function` what is one of the arrays in `at_hand`."""
-        arrays, structure = jax.tree.flatten(function)
-        positions = {id(array): i for i, array in enumerate(jax.tree.leaves(at_hand))}
-        sources = tuple(positions.get(id(array)) for array in arrays)
-        return cls([a for a, source in zip(arrays, sources, strict=True) if source is None], structure, sources)
-
-    def restore(self, at_hand: PyTree) -> Callable:
-        """The function, with arrays from a tree like the one that it was thinned by."""
-        arrays, kept = jax.tree.leaves(at_hand), iter(self.kept)
-        return self.structure.unflatten([next(kept) if i is None else arrays[i] for i in self.sources])
-
 
 class _GatedScan:
     """The scan over a gated cell and its gradient, as functions of the cell's parameters.
@@ -185,13 +113,13 @@ class _GatedScan:
         self.last_only = last_only
         self.abstract, shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (params, constants))
         self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
-        self.sweep = BlockActivation(tuple(self.cell.gates[name] for name in self.cell.joint))
+        self.sweep = BlockActivation(tuple(self.cell.gates[name].activation for name in self.cell.joint))
         self.projections = self._find_projections(shapes)
         self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments, differentiated=False)[0])
         self.run.defvjp(self.forward, self.backward)
 
     def _find_projections(self, constants: Any) -> list[tuple[int, bool]]:
-        """For each time that a step calls `Drive.from_state`: number of the deferred gate, and whether of h itself."""
+        """For each time that a step calls `Drive.from_state`: number of the projected gate, and whether of h itself."""
         found: list[tuple[int, bool]] = []
 
         def step(
@@ -199,13 +127,16 @@ class _GatedScan:
         ) -> States:
             def project(i: int, state: Array) -> Array:
                 found.append((i, state is last[0]))
-                return state
+                return jnp.zeros((*state.shape[:-1], self.cell.gate_features), state.dtype)
 
             return self.combine(gates, drives, last, rest, constants, project)
 
         cell = self.cell
-        one = jax.ShapeDtypeStruct((1, cell.hidden_features), self.abstract["kernel"].dtype)
-        gates, drives, states = ([one] * len(names) for names in (cell.joint, cell.deferred, cell.states))
+        gate, *states = (
+            jax.ShapeDtypeStruct((1, width), self.abstract["kernel"].dtype)
+            for width in (cell.gate_features, *cell.state_features.values())
+        )
+        gates, drives = [gate] * len(cell.joint), [gate] * len(cell.apart)
         jax.eval_shape(step, gates, drives, tuple(states), _rest(self.abstract), constants)
         return found
 
@@ -222,21 +153,38 @@ class _GatedScan:
 
         Args:
             gates: the joint gates, activated.
-            drives: of the deferred gates, from the input.
+            drives: of the gates apart, from the input.
             last: states before the step.
             rest: parameters that the step uses itself.
             constants: what the cell holds that has no gradient.
-            project: `(i, v) -> v U_i`, plus the recurrent bias, for deferred gate number i.
+            project: `(i, v) -> v U_i`, plus the recurrent bias, for projected gate number i.
         """
         cell = self.cell
         named: dict[str, Array | Drive] = dict(zip(cell.joint, gates, strict=True))
-        for i, (name, drive) in enumerate(zip(cell.deferred, drives, strict=True)):
-            named[name] = Drive(drive, functools.partial(project, i), cell.gates[name].activation)
-        return nnx.merge(self.graphdef, {**self.abstract, **rest}, constants).combine(named, last)
+        numbers = {name: i for i, name in enumerate(projected(cell))}
+        for name, z in zip(cell.apart, drives, strict=True):
+            if cell.gates[name].deferred:
+                named[name] = cell.drive(name, z, functools.partial(project, numbers.get(name, -1)))
+            else:
+                named[name] = cell.gates[name].activation(z)
+        merged = nnx.merge(self.graphdef, {**self.abstract, **rest}, constants)
+        before = _variables(merged)
+        new = merged.combine(named, last)
+        for path, value in _variables(merged).items():
+            if value is not before.get(path):
+                raise TypeError(
+                    f"{type(cell).__name__}.step changes {path} of the cell: a step keeps nothing in the cell and "
+                    "draws nothing at random; what the next step needs is a state"
+                )
+        return new
 
     def drives(self, from_input: Array | None) -> list[Array]:
-        """Each deferred gate's part of what `Weights.from_input` gives."""
-        return [] if from_input is None else jnp.split(from_input, len(self.cell.deferred), axis=-1)
+        """Returns the part of each gate apart of what `Weights.from_input` gives."""
+        return [] if from_input is None else jnp.split(from_input, len(self.cell.apart), axis=-1)
+
+    def taps(self, like: Array) -> list[Array]:
+        """Returns zeros to be added to what each projection gives, for a batch and a type like those of an array."""
+        return [jnp.zeros((*like.shape[:-1], self.cell.gate_features), like.dtype) for _ in self.projections]
 
     def transpose(self, weights: Weights) -> Transposed:
         """The kernels as the reverse scan multiplies by them; no gradient flows through them."""
@@ -258,8 +206,8 @@ class _GatedScan:
     ) -> tuple[tuple[States, Hidden | None], Any]:
         """The last carry and all outputs; and what the gradient needs. The inputs end with a one for the bias."""
         inputs, mask, perturbation = xs
-        from_input = inputs @ weights.from_input if self.cell.deferred else None
-        taps = [jnp.zeros_like(carry[0]) for _ in self.projections]
+        from_input = inputs @ weights.from_input if self.cell.apart else None
+        taps = self.taps(carry[0])
 
         def step(
             gates: list[Array], drives: list[Array], last: States, rest: dict[str, Any], taps: list[Array]
@@ -284,9 +232,9 @@ class _GatedScan:
             swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
             arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
             if differentiated:
-                thrifty = jax.checkpoint(step, policy=_is_dear, prevent_cse=False)
+                thrifty = jax.checkpoint(step, policy=is_dear, prevent_cse=False)
                 new, function, operands = jax.vjp(thrifty, *arguments, has_aux=True)
-                linearized = _Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
+                linearized = Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
                 kept = (swept, last, operands, linearized)
             else:
                 (new, _), kept = step(*arguments), None
@@ -303,7 +251,7 @@ class _GatedScan:
         weights, transposed, rest, inputs, mask, perturbed, from_input, kept = residuals
         swept, last, operands, linearized = kept
         sweep = self.sweep
-        taps = [jnp.zeros_like(gradient[0][0]) for _ in self.projections]
+        taps = self.taps(gradient[0][0])
 
         def body(dcarry: Any, xs: Any) -> tuple[Any, Any]:
             dstates, drest = dcarry
@@ -330,24 +278,24 @@ class _GatedScan:
         xs = (dhidden, swept, from_input, last, linearized, mask)
         (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
 
-        hidden = self.cell.hidden_features
-        width = len(self.cell.joint) * hidden
+        gate = self.cell.gate_features
+        width = len(self.cell.joint) * gate
         drecurrent = _over_steps(last[0], dblock)
         dz = dblock[..., :width]
         dfrom_state: list[Array] = [jnp.zeros_like(kernel) for kernel in weights.from_state]
         dbias = [None if bias is None else jnp.zeros_like(bias) for bias in weights.from_state_bias]
         of_h = [i for i, is_h in self.projections if is_h]
         of_others = [i for i, is_h in self.projections if not is_h]
-        dproducts = [(i, dblock[..., width + n * hidden :][..., :hidden]) for n, i in enumerate(of_h)]
+        dproducts = [(i, dblock[..., width + n * gate :][..., :gate]) for n, i in enumerate(of_h)]
         for n, i in enumerate(of_h):
-            dfrom_state[i] += drecurrent[:, width + n * hidden :][:, :hidden]
+            dfrom_state[i] += drecurrent[:, width + n * gate :][:, :gate]
         for i, operand, dproduct in zip(of_others, operands, dof_others, strict=True):
             dfrom_state[i] += _over_steps(operand, dproduct)
             dproducts.append((i, dproduct))
         for i, dproduct in dproducts:
             if (bias := dbias[i]) is not None:
                 dbias[i] = bias + dproduct.sum((0, 1))
-        dinputs = dz @ weights.joint[hidden:].T
+        dinputs = dz @ weights.joint[self.cell.hidden_features :].T
         dfrom_input_weights = jnp.zeros_like(weights.from_input)
         if dfrom_input is not None:
             dfrom_input_weights = _over_steps(inputs, dfrom_input)
@@ -361,9 +309,15 @@ class _GatedScan:
         return dweights, None, drest, None, dcarry, (dinputs, None, dstates)
 
 
+def _variables(cell: GatedCell) -> dict[str, Any]:
+    """All values that a cell holds, by their paths."""
+    leaves = jax.tree.leaves_with_path(nnx.to_pure_dict(nnx.state(cell)))
+    return {jax.tree_util.keystr(path, simple=True, separator="."): value for path, value in leaves}
+
+
 def _rest(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters that the cell's step uses itself."""
-    return {name: value for name, value in params.items() if name not in _FUSED}
+    return {name: value for name, value in params.items() if name not in FUSED}
 
 
 def _over_steps(left: Float[Array, "time batch m"], right: Float[Array, "time batch n"]) -> Float[Array, "m n"]:

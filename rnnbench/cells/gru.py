@@ -1,13 +1,14 @@
 """The gated recurrent unit."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Unpack
 
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import Deferred, Gate, GatedCell, Gates, Initializer
-from rnnbench.cells.initializers import constant
+from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.gates import Gate, Gates
+from rnnbench.cells.initializers import ByGate, overriding
 from rnnbench.config.annotations import FOLDABLE
 
 
@@ -31,8 +32,8 @@ class GRU(GatedCell):
         *,
         reset: Literal["after", "before"] = "after",
         update_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 0.0,
-        bias_init: Mapping[str, Initializer] | None = None,
-        **options: Any,
+        bias_init: ByGate | None = None,
+        **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
 
@@ -42,17 +43,18 @@ class GRU(GatedCell):
             reset: whether the reset gate applies after or before the candidate's recurrent matmul.
             update_bias: b_z at the start: 0 as a rule; 1 keeps as much of the state from the start as an LSTM
                 with forget bias 1 does.
-            bias_init: initialisers of biases by gate; wins over `update_bias`.
+            bias_init: initialiser of the biases, or those of some by gate; wins over `update_bias`.
             options: the others of `GatedCell`.
         """
         self.reset = reset
-        biases = {"update": constant(update_bias), **(bias_init or {})}
+        biases = overriding(bias_init, update=constant(update_bias))
         super().__init__(in_features, hidden_features, bias_init=biases, **options)
 
     @property
     def gates(self) -> dict[str, Gate]:
         """Reset and update reach the step activated; the candidate waits for the reset gate."""
-        return {"reset": sigmoid, "update": sigmoid, "candidate": Deferred(tanh, recurrent_bias=self.reset == "after")}
+        candidate = Gate(tanh, deferred=True, recurrent_bias=self.reset == "after")
+        return {"reset": Gate(sigmoid), "update": Gate(sigmoid), "candidate": candidate}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
         """h' from the gates and h."""
@@ -62,3 +64,7 @@ class GRU(GatedCell):
         else:
             n = n.activate(n.from_input + n.from_state(gates.reset * h))
         return n + gates.update * (h - n)
+
+    def retention(self, gates: Gates) -> dict[str, Array]:
+        """The update gate keeps h."""
+        return {"h": gates.update}

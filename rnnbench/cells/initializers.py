@@ -1,21 +1,52 @@
-"""Initialisers of the recurrent literature that `jax.nn.initializers` lacks."""
+"""Initialisers: how a cell takes them, and those of the recurrent literature that `jax.nn.initializers` lacks."""
 
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnbench.cells.base import Initializer
+Initializer = Callable[..., Array]
+"""`(key, shape, dtype)` to an array, as those of `jax.nn.initializers`."""
+
+ByGate = Initializer | Mapping[str, Initializer]
+"""One initialiser for all gates, or one for each of some by name."""
 
 
-def constant(value: float | Float[Array, ""]) -> Initializer:
-    """Every entry is `value`, which may be a traced number."""
+def by_gate(argument: str, given: ByGate, gates: Collection[str], default: Initializer) -> dict[str, Initializer]:
+    """Returns the initialiser of every gate.
 
-    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        del key
-        return jnp.full(shape, value, dtype)
+    Args:
+        argument: what a message calls `given`.
+        given: one for all gates, or those of some by name.
+        gates: names of the gates that have what is initialised.
+        default: for the gates that `given` does not name.
 
-    return init
+    Raises:
+        ValueError: `given` names a gate that is not there, or holds what is no initialiser.
+    """
+    each = given if isinstance(given, Mapping) else dict.fromkeys(gates, given)
+    for gate, init in each.items():
+        if gate not in gates:
+            from rnnbench.config.messages import did_you_mean  # brings Hydra, which a cell does without
+
+            raise ValueError(
+                f"{argument}: {gate!r} is none of the gates that have one, which are "
+                f"{', '.join(gates) or 'none'}{did_you_mean(gate, gates)}"
+            )
+        if not callable(init):
+            where = f" for gate {gate!r}" if isinstance(given, Mapping) else ""
+            raise ValueError(
+                f"{argument}: expected an initialiser (a function of key, shape and dtype){where}, got {init!r}"
+            )
+    return {gate: each.get(gate, default) for gate in gates}
+
+
+def overriding(given: ByGate | None, **defaults: Initializer) -> ByGate:
+    """Returns `given`, with `defaults` for gates that it does not name; one for all gates leaves none of them."""
+    if given is None or isinstance(given, Mapping):
+        return {**defaults, **(given or {})}
+    return given
 
 
 def identity_matrix(

@@ -1,15 +1,16 @@
 """Long short-term memory."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Unpack
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import Deferred, Drive, Gate, GatedCell, Gates, Initializer, zeros
-from rnnbench.cells.initializers import constant
+from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.gates import Drive, Gate, Gates
+from rnnbench.cells.initializers import ByGate, overriding
 from rnnbench.config.annotations import FOLDABLE
 
 
@@ -38,8 +39,8 @@ class LSTM(GatedCell):
         *,
         forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
         peepholes: bool = False,
-        bias_init: Mapping[str, Initializer] | None = None,
-        **options: Any,
+        bias_init: ByGate | None = None,
+        **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
 
@@ -48,11 +49,12 @@ class LSTM(GatedCell):
             hidden_features: width of the hidden state.
             forget_bias: b_f at the start.
             peepholes: whether the gates see the cell state.
-            bias_init: initialisers of biases by gate, for instance `chrono(longest)`; wins over `forget_bias`.
+            bias_init: initialiser of the biases, or those of some by gate, for instance `chrono(longest)`; wins over
+                `forget_bias`.
             options: the others of `GatedCell`.
         """
         self.peepholes = peepholes
-        biases = {"forget": constant(forget_bias), **(bias_init or {})}
+        biases = overriding(bias_init, forget=constant(forget_bias))
         super().__init__(in_features, hidden_features, bias_init=biases, **options)
         if peepholes:
             key = options["rngs"].params()
@@ -61,8 +63,8 @@ class LSTM(GatedCell):
     @property
     def gates(self) -> dict[str, Gate]:
         """Input, forget, candidate and output; with peepholes, the step adds those before it activates."""
-        seen = Deferred(sigmoid) if self.peepholes else sigmoid
-        return {"input": seen, "forget": seen, "candidate": tanh, "output": seen}
+        seen = Gate(sigmoid, deferred=self.peepholes)
+        return {"input": seen, "forget": seen, "candidate": Gate(tanh), "output": seen}
 
     def step(
         self, gates: Gates, h: Float[Array, "*b hidden"], c: Float[Array, "*b hidden"]
@@ -80,3 +82,7 @@ class LSTM(GatedCell):
             return look(gates.output, p_output, c) * tanh(c), c
         c = gates.forget * c + gates.input * gates.candidate
         return gates.output * tanh(c), c
+
+    def retention(self, gates: Gates) -> dict[str, Array]:
+        """The forget gate keeps c."""
+        return {"c": gates.forget}

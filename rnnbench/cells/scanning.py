@@ -36,8 +36,8 @@ def in_chunks(scan: Scan, first: PyTree, xs: PyTree, every: int) -> tuple[PyTree
     return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), ys, rest)
 
 
-def hold(mask: Bool[Array, " batch"] | None, new: PyTree, last: PyTree) -> PyTree:
-    """`new` where the mask is True, else `last`."""
+def hold(mask: Bool[Array, "*axes"] | None, new: PyTree, last: PyTree) -> PyTree:
+    """Returns `new` where the mask is True, else `last`; the mask has the first axes of each of their leaves."""
     if mask is None:
         return new
-    return jax.tree.map(lambda n, o: jnp.where(mask.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, last)
+    return jax.tree.map(lambda n, o: jnp.where(mask.reshape(*mask.shape, *[1] * (n.ndim - mask.ndim)), n, o), new, last)

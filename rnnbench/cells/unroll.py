@@ -48,7 +48,7 @@ def unroll(
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if is_gated(cell):
         inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
-        return gated_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
+        return gated_unroll(cell, _real(inputs, mask), carry, mask, perturbation, last_only, remat_every)
     return plain_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
 
 
@@ -62,6 +62,7 @@ def plain_unroll(
     remat_every: int | None = None,
 ) -> tuple[PyTree, Hidden]:
     """`unroll` by `lax.scan` and automatic differentiation, for any cell."""
+    inputs = _real(inputs, mask)
     graphdef, state = nnx.split(cell)
 
     def body(
@@ -86,3 +87,11 @@ def plain_unroll(
 
     (carry, last), outputs = remat(scan, (carry, output), (inputs, mask, perturbation), remat_every)
     return carry, last if outputs is None else outputs
+
+
+def _real(inputs: Inputs, mask: Mask | None) -> Inputs:
+    """The inputs, with 0 at padded steps.
+
+    A step's gradient is 0 there, but 0 times infinity or NaN is NaN: neither may enter the step at all.
+    """
+    return hold(mask, inputs, jnp.zeros_like(inputs))

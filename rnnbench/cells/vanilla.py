@@ -1,11 +1,13 @@
 """The vanilla (Elman) recurrent network."""
 
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from jaxtyping import Array, Float
 
-from rnnbench.cells.activations import Activation, identity, relu, tanh
-from rnnbench.cells.base import GatedCell, Gates
+from rnnbench.cells.activations import identity, relu, tanh
+from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.gates import Gate, Gates
+from rnnbench.cells.initializers import ByGate
 
 _ACTIVATIONS = {"tanh": tanh, "relu": relu, "identity": identity}
 
@@ -26,7 +28,8 @@ class VanillaRNN(GatedCell):
         hidden_features: int,
         *,
         activation: Literal["tanh", "relu", "identity"] = "tanh",
-        **options: Any,
+        bias_init: ByGate = zeros,
+        **options: Unpack[CellOptions],
     ):
         """Creates the parameters.
 
@@ -34,15 +37,16 @@ class VanillaRNN(GatedCell):
             in_features: width of the input.
             hidden_features: width of the hidden state.
             activation: f.
-            options: those of `GatedCell`.
+            bias_init: initialiser of b.
+            options: the others of `GatedCell`.
         """
         self.activation = activation
-        super().__init__(in_features, hidden_features, **options)
+        super().__init__(in_features, hidden_features, bias_init=bias_init, **options)
 
     @property
-    def gates(self) -> dict[str, Activation]:
+    def gates(self) -> dict[str, Gate]:
         """The one drive, named after the state that it becomes."""
-        return {"hidden": _ACTIVATIONS[self.activation]}
+        return {"hidden": Gate(_ACTIVATIONS[self.activation])}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
         """h_t is the activated drive itself."""

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,9 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
-from rnnbench.cells.base import GatedCell, Gates, States, is_gated
+from rnnbench.cells.base import GatedCell, States, is_gated
+from rnnbench.cells.gates import Gates
+from rnnbench.cells.scanning import hold
 from rnnbench.model import Model
 from rnnbench.probes.base import Columns, Probe
 from rnnbench.tasks.base import Example, Task
@@ -85,7 +86,7 @@ def _where(values: Float[np.ndarray, "time hidden"]) -> dict[str, np.ndarray]:
 
 def gate_values(
     model: Model, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
-) -> dict[tuple[int, str], Float[Array, "time batch hidden"]]:
+) -> dict[tuple[int, str], Float[Array, "time batch _"]]:
     """The value of every gate at every step, by (layer, name of the gate).
 
     Args:
@@ -106,10 +107,10 @@ def gate_values(
 
 def _observed(
     cell: GatedCell, inputs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]
-) -> dict[str, Float[Array, "time batch hidden"]]:
+) -> dict[str, Float[Array, "time batch gate"]]:
     def step(states: States, x: tuple[Array, Array]) -> tuple[States, dict[str, Array]]:
         inputs_t, mask_t = x
         new, values = cell.observe(states, inputs_t)
-        return jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states), values
+        return hold(mask_t, new, states), values
 
     return lax.scan(step, cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)), (inputs, mask))[1]

@@ -102,7 +102,7 @@ class Jacobians(Probe):
                     spectra[layer, "singular_value", ",".join(states), lag] = median(measure)
             exponents = functools.partial(lyapunov_exponents, cell, warmup=answer // 4, count=self.exponents)
             spectra[layer, "lyapunov_exponent", ",".join(names), 0] = median(exponents)
-            kernels[layer] = recurrent_kernels(cell)
+            kernels[layer] = _square_kernels(cell)
         return spectra, kernels
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
@@ -165,14 +165,15 @@ def singular_values(
         raise ValueError(f"states: expected some of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     step, first = _as_vector(cell, inputs)
     start = lax.scan(lambda s, x: (step(s, x), None), first, inputs[: len(inputs) - lag])[0]
-    hidden = start.size // len(names)
-    chosen = np.concatenate([np.arange(hidden) + hidden * names.index(name) for name in states])
+    sizes = [leaf.size for leaf in jax.tree.leaves(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))]
+    numbers = dict(zip(names, np.split(np.arange(start.size), np.cumsum(sizes)[:-1]), strict=True))
+    chosen = np.concatenate([numbers[name] for name in states])
 
     def after_lag(part: Float[Array, " n"]) -> Float[Array, " n"]:
         state = start.at[chosen].set(part)
         return lax.scan(lambda s, x: (step(s, x), None), state, inputs[len(inputs) - lag :])[0][chosen]
 
-    if hidden <= EXACT_UP_TO:
+    if max(sizes) <= EXACT_UP_TO:
         return jnp.linalg.svd(jax.jacfwd(after_lag)(start[chosen]), compute_uv=False)[:count]
     _, push = jax.linearize(after_lag, start[chosen])
     transpose = jax.linear_transpose(push, start[chosen])
@@ -239,12 +240,10 @@ def lyapunov_exponents(
     return -jnp.sort(-jnp.mean(logs[warmup:], axis=0))
 
 
-def recurrent_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
-    """Returns each gate's recurrent kernel U, by name; nothing for a cell that is not written by gate."""
-    if not is_gated(cell):
-        return {}
-    names = cell.joint + cell.deferred
-    return dict(zip(names, jnp.split(cell.recurrent_kernel[...], len(names), axis=1), strict=True))
+def _square_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
+    """Each recurrent gate's U by name, where it is square; nothing for a cell that is not written by gate."""
+    kernels = cell.recurrent_kernels() if is_gated(cell) else {}
+    return {name: kernel for name, kernel in kernels.items() if kernel.shape[0] == kernel.shape[1]}
 
 
 def spectral_radius(kernel: Float[np.ndarray, "hidden hidden"]) -> float:
@@ -253,7 +252,7 @@ def spectral_radius(kernel: Float[np.ndarray, "hidden hidden"]) -> float:
 
 
 def _as_vector(cell: nnx.RNNCellBase, inputs: Inputs) -> tuple[Step, Float[Array, " S"]]:
-    """A step of the cell on one vector (its states, all of one size, in their order), and the one it starts with."""
+    """A step of the cell on one vector (its states, in their order), and the one it starts with."""
     first, unravel = ravel_pytree(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))
 
     def step(state: Float[Array, " S"], x: Float[Array, " features"]) -> Float[Array, " S"]:

@@ -1,10 +1,10 @@
 """The states of a cell at every step."""
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
+
+from rnnbench.cells.scanning import hold
 
 
 def states_over_time(
@@ -21,7 +21,7 @@ def states_over_time(
     def step(states: PyTree, x: tuple[Array, Array]) -> tuple[PyTree, PyTree]:
         inputs_t, mask_t = x
         new = cell(states, inputs_t)[0]
-        new = jax.tree.map(lambda n, o: jnp.where(mask_t[:, None], n, o), new, states)
+        new = hold(mask_t, new, states)
         return new, new
 
     return lax.scan(step, cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)), (inputs, mask))[1]

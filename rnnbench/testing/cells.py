@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from flax.errors import TraceContextError
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from rnnbench.cells import plain_unroll, unroll
+from rnnbench.cells import Drive, GatedCell, Gates, plain_unroll, unroll
+from rnnbench.cells.base import is_gated
 
 FEATURES, HIDDEN, BATCH, TIME = 2, 4, 3, 5
 RECALL_STEPS, RECALL_HIDDEN, RECALL_BATCH = 8, 16, 32
@@ -32,11 +34,12 @@ def check_cell(make_cell: Callable[..., nnx.RNNCellBase], *, training_steps: int
             check_cell(MyCell)
             check_cell(functools.partial(MyCell, my_option=2))
 
-    Checked: parameters hang on the key alone; the output has the width asked for; the unroll equals stepping the
+    Checked: parameters depend on the key alone; the output has the width asked for; the unroll equals stepping the
     cell by hand, in two parts equals the whole, and leaves padded steps out; the examples of a batch do not mix;
     the gradient of the unroll equals finite differences (in float64 where the cell follows its parameters' type)
-    and that of a plain scan; parameters can be mapped over, as a population does; a small network of it learns to
-    recall its first input. Takes some seconds.
+    and that of a plain scan; every gate that is declared is used; `retention` is how a step keeps its states;
+    parameters can be mapped over, as a population does; a small network of it learns to recall its first input.
+    Takes some seconds.
 
     Args:
         make_cell: `(in_features, hidden_features, rngs=rngs)` to a cell, as the model calls it.
@@ -44,6 +47,8 @@ def check_cell(make_cell: Callable[..., nnx.RNNCellBase], *, training_steps: int
 
     Raises:
         AssertionError: what to mend.
+        TypeError, ValueError, AttributeError, RuntimeError: what to mend in a step that cannot be run: what it returns,
+            or how it uses a gate.
     """
     name = _check_parameters(make_cell)
     with jax.enable_x64(True):
@@ -54,6 +59,9 @@ def check_cell(make_cell: Callable[..., nnx.RNNCellBase], *, training_steps: int
         _check_padding(name, cell, inputs, carry)
         _check_batch(name, cell, inputs, carry)
         gradient = _check_gradient(name, cell, inputs, carry)
+        if is_gated(cell):
+            _check_gates(name, cell, gradient)
+            _check_retention(name, cell, inputs, carry)
         _check_population(name, cell, inputs, carry, gradient)
     _check_recall(name, make_cell, training_steps)
 
@@ -120,7 +128,7 @@ def _in_float64(make_cell: Callable[..., nnx.RNNCellBase]) -> tuple[nnx.RNNCellB
     in_float64 = build()
     try:
         new, _ = jax.eval_shape(lambda: in_float64[0](in_float64[2], in_float64[1][0]))
-    except (TypeError, jax.dtypes.TypePromotionError):
+    except (TypeError, jax.dtypes.TypePromotionError, TraceContextError):  # the last: it draws from rngs of its own
         new = None
     if new is not None and {leaf.dtype for leaf in jax.tree.leaves(new)} == {jnp.dtype(jnp.float64)}:
         return in_float64
@@ -262,6 +270,55 @@ def _check_gradient(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTr
             f"{expected:.6g}: look for stop_gradient, rounding, or a custom gradient in the step",
         )
     return found[0]
+
+
+def _check_gates(name: str, cell: GatedCell, gradient: PyTree) -> None:
+    """A gate that has no effect has no gradient."""
+    parts = (
+        ("kernel", cell.blocks, "gate {!r} is declared, but no state and no output depends on it: use it or drop it"),
+        (
+            "recurrent_kernel",
+            cell.recurrent,
+            "gate {!r} is declared to see h, but its step leaves out from_state: use it, or declare it with "
+            "recurrent=False",
+        ),
+    )
+    for parameter, gates, message in parts:
+        blocks = jnp.split(gradient[parameter], len(gates), axis=-1) if gates else []
+        for gate, block in zip(gates, blocks, strict=True):
+            _require(block.any(), name, message.format(gate))
+
+
+def _check_retention(name: str, cell: GatedCell, inputs: Array, carry: PyTree) -> None:
+    """The factors are the slopes of a step of which all gates are held."""
+    _, values = cell.observe(carry, inputs[0])
+    kept = cell.retention(Gates(values))
+    unknown = set(kept) - set(cell.states)
+    _require(
+        not unknown, name, f"retention: {sorted(unknown)} are none of its states, which are {', '.join(cell.states)}"
+    )
+
+    def held(gate: str, value: Array) -> Array | Drive:
+        if not cell.gates[gate].deferred:
+            return value
+        zeros = jnp.zeros_like(value)
+        return Drive(gate, zeros, lambda _: zeros, lambda _: value, cell.hidden_features)
+
+    gates = {gate: held(gate, value) for gate, value in values.items()}
+    for state, factor in kept.items():
+        number = cell.states.index(state)
+
+        def flat(moved: Array, number: int = number) -> Array:
+            states = (*carry[:number], moved.reshape(carry[number].shape), *carry[number + 1 :])
+            return cell.combine(gates, states)[number].ravel()
+
+        slope = jnp.diagonal(jax.jacfwd(flat)(carry[number].ravel())).reshape(carry[number].shape)
+        _require(
+            _close(factor, slope),
+            name,
+            f"retention: with all gates held, the slope of the new {state} by the last is {slope[0]} (first example), "
+            f"but the factor given is {factor[0]}",
+        )
 
 
 def _check_population(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTree, alone: PyTree) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, relu, sigmoid, tanh
+from rnnbench.cells import GRU, LSTM, Gate, GatedCell, VanillaRNN, identity, relu, sigmoid, tanh
 
 FEATURES, HIDDEN = 3, 4
 
@@ -18,7 +19,11 @@ FEATURES, HIDDEN = 3, 4
 class MinimalDeferred(GatedCell):
     """Deferred gates only; one of them never asks for its drive from the state."""
 
-    gates = {"keep": Deferred(sigmoid), "candidate": Deferred(tanh, recurrent_bias=True), "skip": Deferred(tanh)}
+    gates = {
+        "keep": Gate(sigmoid, deferred=True),
+        "candidate": Gate(tanh, deferred=True, recurrent_bias=True),
+        "skip": Gate(tanh, deferred=True),
+    }
 
     def step(self, gates, h):
         keep = gates.keep.activate(gates.keep.from_input + gates.keep.from_state(h))
@@ -29,7 +34,7 @@ class MinimalDeferred(GatedCell):
 class UnknownSlope(GatedCell):
     """An activation whose derivative does not follow from its value."""
 
-    gates = {"scale": sigmoid, "candidate": jax.nn.softplus}
+    gates = {"scale": Gate(sigmoid), "candidate": Gate(jax.nn.softplus)}
 
     def step(self, gates, h):
         return gates.scale * gates.candidate - 0.5 * h
@@ -38,7 +43,7 @@ class UnknownSlope(GatedCell):
 class MixedActivations(GatedCell):
     """Gates that are neither all alike nor all sigmoid or tanh."""
 
-    gates = {"update": sigmoid, "candidate": relu}
+    gates = {"update": Gate(sigmoid), "candidate": Gate(relu)}
 
     def step(self, gates, h):
         return h + gates.update * (gates.candidate - h)
@@ -47,7 +52,7 @@ class MixedActivations(GatedCell):
 class OwnParameters(GatedCell):
     """Parameters of the step's own, one of them within a module, beside integers."""
 
-    gates = {"candidate": tanh}
+    gates = {"candidate": Gate(tanh)}
 
     def __init__(self, in_features, hidden_features, *, rngs, **options):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
@@ -63,7 +68,11 @@ class OwnParameters(GatedCell):
 class DrivenByOtherState(GatedCell):
     """A drive from a state that is not h, another asked for twice, and three states."""
 
-    gates = {"input": sigmoid, "write": Deferred(tanh), "read": Deferred(tanh, recurrent_bias=True)}
+    gates = {
+        "input": Gate(sigmoid),
+        "write": Gate(tanh, deferred=True),
+        "read": Gate(tanh, deferred=True, recurrent_bias=True),
+    }
     states = ("h", "c", "n")
 
     def step(self, gates, h, c, n):
@@ -71,6 +80,97 @@ class DrivenByOtherState(GatedCell):
         once = gates.read.from_state(h)
         h = gates.read.activate(gates.read.from_input + once + gates.read.from_state(once * c))
         return h, c, 0.9 * n + gates.input
+
+
+class Projected(GatedCell):
+    """An LSTM whose h is a projection of its cells, two more (Sak et al. 2014)."""
+
+    gates = {name: Gate(sigmoid) for name in ("input", "forget", "output")} | {"candidate": Gate(tanh)}
+    states = ("h", "c")
+
+    def __init__(self, in_features, hidden_features, *, rngs, **options):
+        super().__init__(in_features, hidden_features, rngs=rngs, **options)
+        shape = (self.gate_features, hidden_features)
+        self.projection = nnx.Param(jax.nn.initializers.lecun_normal()(rngs.params(), shape, self.param_dtype))
+
+    @property
+    def gate_features(self):
+        return self.hidden_features + 2
+
+    def step(self, gates, h, c):
+        c = gates.forget * c + gates.input * gates.candidate
+        return (gates.output * tanh(c)) @ self.projection[...], c
+
+    def retention(self, gates):
+        return {"c": gates.forget}
+
+
+class ProjectedDeferred(Projected):
+    """The same with gates of all kinds, drives from h and from elsewhere, and a state of a third width."""
+
+    gates = {
+        "input": Gate(sigmoid, recurrent=False),
+        "forget": Gate(sigmoid, deferred=True, recurrent_bias=True),
+        "output": Gate(sigmoid),
+        "candidate": Gate(tanh, deferred=True),
+        "skip": Gate(tanh, deferred=True, recurrent=False),
+    }
+    states = ("h", "c", "m")
+
+    @property
+    def state_features(self):
+        return {"h": self.hidden_features, "c": self.gate_features, "m": 1}
+
+    def step(self, gates, h, c, m):
+        forget = gates.forget.activate(gates.forget.from_input + gates.forget.from_state(h))
+        candidate = gates.candidate.activate(gates.candidate.from_input + gates.candidate.from_state(m * h))
+        c = forget * c + gates.input * candidate + gates.skip.activate(gates.skip.from_input)
+        return (gates.output * tanh(c)) @ self.projection[...], c, 0.9 * m + h[..., :1]
+
+
+class Independent(GatedCell):
+    """IndRNN (Li et al. 2018): no gate sees h through a matrix."""
+
+    gates = {"candidate": Gate(relu, recurrent=False, deferred=True)}
+
+    def __init__(self, in_features, hidden_features, *, rngs, **options):
+        super().__init__(in_features, hidden_features, rngs=rngs, **options)
+        self.weight = nnx.Param(jnp.ones(hidden_features, self.param_dtype))
+
+    def step(self, gates, h):
+        n = gates.candidate
+        return n.activate(n.from_input + jnp.broadcast_to(self.weight[...], h.shape) * h)
+
+
+class MinimalGRU(GatedCell):
+    """minGRU (Feng et al. 2024): gates of the input alone."""
+
+    gates = {"update": Gate(sigmoid, recurrent=False), "candidate": Gate(tanh, recurrent=False)}
+
+    def step(self, gates, h):
+        return h + gates.update * (gates.candidate - h)
+
+    def retention(self, gates):
+        return {"h": 1 - gates.update}
+
+
+class ScalarLSTM(GatedCell):
+    """Four states: sLSTM (Beck et al. 2024), with a forget gate that is a sigmoid."""
+
+    gates = {
+        "input": Gate(identity),
+        "forget": Gate(sigmoid),
+        "output": Gate(sigmoid),
+        "candidate": Gate(tanh),
+    }
+    states = ("h", "c", "n", "m")
+
+    def step(self, gates, h, c, n, m):
+        log_forget = jnp.log(gates.forget)
+        largest = jnp.maximum(log_forget + m, gates.input)
+        i, f = jnp.exp(gates.input - largest), jnp.exp(log_forget + m - largest)
+        c, n = f * c + i * gates.candidate, f * n + i
+        return gates.output * c / (1 + jnp.square(n)), c, n, largest
 
 
 CELLS = {
@@ -88,6 +188,11 @@ CELLS = {
     "mixed-activations": MixedActivations,
     "own-parameters": OwnParameters,
     "driven-by-other-state": DrivenByOtherState,
+    "projected": Projected,
+    "projected-deferred": ProjectedDeferred,
+    "independent": Independent,
+    "minimal-gru": MinimalGRU,
+    "scalar-lstm": ScalarLSTM,
 }
 
 
@@ -95,6 +200,14 @@ CELLS = {
 def float64() -> Iterator[None]:
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """As outside of tests: types are not checked at every call, and mistakes go further."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(params=CELLS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, VanillaRNN, chrono, constant, identity_matrix
+from rnnbench.cells import GRU, LSTM, VanillaRNN, chrono, identity_matrix
 
 FEATURES, HIDDEN = 3, 6
 
@@ -17,8 +17,7 @@ def start(make, **options):
 
 def by_gate(cell, fused):
     """A fused parameter's part of every gate."""
-    names = cell.joint + cell.deferred
-    return dict(zip(names, jnp.split(fused[...], len(names), axis=-1), strict=True))
+    return dict(zip(cell.blocks, jnp.split(fused[...], len(cell.blocks), axis=-1), strict=True))
 
 
 @pytest.mark.parametrize(("make", "gates"), [(VanillaRNN, 1), (LSTM, 4), (GRU, 3)])
@@ -80,9 +79,50 @@ def test_chrono_needs_a_dependency_above_two_steps():
         chrono(2.0)
 
 
-def test_bias_init_names_gates():
-    with pytest.raises(ValueError, match=r"names \['cell'\], which are not gates; the gates are \['input', 'forget'"):
-        start(LSTM, bias_init={"cell": constant(1.0)})
+CONSTANT = jax.nn.initializers.constant
+
+
+@pytest.mark.parametrize("argument", ["kernel_init", "recurrent_kernel_init", "bias_init"])
+def test_every_initialiser_may_be_one_for_all_gates_or_by_gate(argument):
+    parameter = {"kernel_init": "kernel", "recurrent_kernel_init": "recurrent_kernel", "bias_init": "bias"}[argument]
+    default = by_gate(*(lambda cell: (cell, getattr(cell, parameter)))(start(LSTM)))
+    cell = start(LSTM, **{argument: CONSTANT(0.5)})
+    assert (getattr(cell, parameter)[...] == 0.5).all()
+    cell = start(LSTM, **{argument: {"output": CONSTANT(0.5)}})
+    for gate, block in by_gate(cell, getattr(cell, parameter)).items():
+        np.testing.assert_array_equal(block, 0.5 if gate == "output" else default[gate])
+
+
+@pytest.mark.parametrize("argument", ["kernel_init", "recurrent_kernel_init", "bias_init"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (0.5, r"expected an initialiser \(a function of key, shape and dtype\), got 0\.5"),
+        (
+            {"forget": {"value": 1}},
+            r"expected an initialiser \(a function of key, shape and dtype\) for gate 'forget', got \{'value': 1\}",
+        ),
+        (
+            {"forgte": CONSTANT(1.0)},
+            "'forgte' is none of the gates that have one, which are input, forget, candidate, output. "
+            r"Did you mean forget\?",
+        ),
+    ],
+)
+def test_what_is_no_initialiser_is_refused(argument, given, message, untyped):
+    with pytest.raises(ValueError, match=f"^{argument}: {message}"):
+        start(LSTM, **{argument: given})
+
+
+@pytest.mark.parametrize(("make", "option", "gate"), [(LSTM, "forget_bias", "forget"), (GRU, "update_bias", "update")])
+def test_a_bias_to_start_with_may_be_traced(make, option, gate):
+    """The members of a population may differ in it."""
+    biases = jax.jit(jax.vmap(lambda value: start(make, **{option: value}).bias[...]))(
+        jnp.array([0.5, 2.0], jnp.float32)
+    )
+    for value, bias in zip((0.5, 2.0), biases, strict=True):
+        for name, block in by_gate(start(make), bias).items():
+            np.testing.assert_array_equal(block, value if name == gate else 0.0)
 
 
 def test_irnn():
@@ -91,7 +131,7 @@ def test_irnn():
 
 
 @pytest.mark.parametrize("make", [VanillaRNN, LSTM, GRU])
-def test_parameters_hang_on_the_key_alone(make):
+def test_parameters_depend_on_the_key_alone(make):
     first, again, other = (nnx.to_pure_dict(nnx.state(make(FEATURES, HIDDEN, rngs=nnx.Rngs(s)))) for s in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert (first["kernel"] != other["kernel"]).all()

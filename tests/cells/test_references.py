@@ -108,7 +108,7 @@ def sigmoid(z):
 
 def drives(cell, x, h):
     """x W + b and h U of every gate, by name."""
-    names = cell.joint + cell.deferred
+    names = cell.blocks
     from_input = np.split(x @ np.asarray(cell.kernel) + np.asarray(cell.bias), len(names), axis=-1)
     kernels = np.split(np.asarray(cell.recurrent_kernel), len(names), axis=-1)
     return dict(zip(names, from_input, strict=True)), {n: h @ u for n, u in zip(names, kernels, strict=True)}, kernels

@@ -21,13 +21,17 @@ def normal(seed, *shape):
 
 def arguments(cell):
     """Parameters, inputs, first carry and perturbation."""
-    states = range(len(cell.states))
+    widths = cell.state_features.values()
     return (
         nnx.state(cell, nnx.Param),
         normal(2, TIME, BATCH, FEATURES),
-        tuple(normal(3 + i, BATCH, HIDDEN) for i in states),
-        tuple(0.1 * normal(7 + i, TIME, BATCH, HIDDEN) for i in states),
+        tuple(normal(3 + i, BATCH, width) for i, width in enumerate(widths)),
+        perturbation(cell, TIME),
     )
+
+
+def perturbation(cell, time):
+    return tuple(0.1 * normal(7 + i, time, BATCH, width) for i, width in enumerate(cell.state_features.values()))
 
 
 def as_function(cell, mask, run=unroll, **options):
@@ -43,7 +47,7 @@ def as_function(cell, mask, run=unroll, **options):
 
 # What the framework does with every cell alike is tested on these, that differ most.
 few_cells = pytest.mark.parametrize(
-    "cell", ["lstm-peepholes", "gru", "own-parameters", "driven-by-other-state"], indirect=True
+    "cell", ["lstm-peepholes", "gru", "own-parameters", "driven-by-other-state", "projected-deferred"], indirect=True
 )
 
 
@@ -92,10 +96,10 @@ def test_flax_rnn_runs_the_cell(cell):
 
 @few_cells
 def test_two_halves_make_the_whole(cell):
-    _, inputs, carry, perturbation = arguments(cell)
-    whole_carry, whole = unroll(cell, inputs, carry, MASK, perturbation)
-    half, first = unroll(cell, inputs[:2], carry, MASK[:2], jax.tree.map(lambda e: e[:2], perturbation))
-    last, second = unroll(cell, inputs[2:], half, MASK[2:], jax.tree.map(lambda e: e[2:], perturbation))
+    _, inputs, carry, eps = arguments(cell)
+    whole_carry, whole = unroll(cell, inputs, carry, MASK, eps)
+    half, first = unroll(cell, inputs[:2], carry, MASK[:2], jax.tree.map(lambda e: e[:2], eps))
+    last, second = unroll(cell, inputs[2:], half, MASK[2:], jax.tree.map(lambda e: e[2:], eps))
     np.testing.assert_allclose(jnp.concatenate([first, second]), whole, rtol=1e-12, atol=1e-14)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14), last, whole_carry)
 
@@ -159,8 +163,7 @@ def test_chunks_of_the_gradient_make_the_whole(cell, length, monkeypatch):
     monkeypatch.setattr(importlib.import_module("rnnbench.cells.gated_scan"), "CACHE_BYTES", 1)
     params, _, carry, _ = arguments(cell)
     mask = jax.random.bernoulli(jax.random.key(1), 0.8, (length, BATCH))
-    perturbation = tuple(0.1 * normal(7 + i, length, BATCH, HIDDEN) for i in range(len(carry)))
-    given = (params, normal(2, length, BATCH, FEATURES), carry, perturbation)
+    given = (params, normal(2, length, BATCH, FEATURES), carry, perturbation(cell, length))
     found, expected = (
         jax.jit(jax.value_and_grad(as_function(cell, mask, run), (0, 1, 2, 3)))(*given)
         for run in (unroll, plain_unroll)

@@ -36,7 +36,7 @@ def test_gates_of_an_lstm_follow_its_equations():
     inputs, mask = inputs_and_mask()
     values = jax.jit(gate_values)(model, inputs, mask)
     assert set(values) == {(0, name) for name in ("input", "forget", "candidate", "output")}
-    names = cell.joint + cell.deferred
+    names = cell.blocks
     W, U, b = (
         dict(zip(names, np.split(np.asarray(p[...]), 4, axis=-1), strict=True))
         for p in (cell.kernel, cell.recurrent_kernel, cell.bias)

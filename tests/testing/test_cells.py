@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, Deferred, GatedCell, VanillaRNN, tanh
+from rnnbench.cells import GRU, LSTM, Gate, GatedCell, VanillaRNN, sigmoid, tanh
 from rnnbench.cells.activations import BlockActivation
 from rnnbench.testing import check_cell
 
@@ -21,7 +21,7 @@ def test_contract_is_kept(make_cell):
 
 
 class Plain(GatedCell):
-    gates = {"candidate": tanh}
+    gates = {"candidate": Gate(tanh)}
 
     def step(self, gates, h):
         return gates.candidate
@@ -78,11 +78,55 @@ class StopsGradient(Plain):
         return gates.candidate + 0.5 * jax.lax.stop_gradient(h)
 
 
+class UnusedGate(GatedCell):
+    gates = {"candidate": Gate(tanh), "reset": Gate(tanh)}
+
+    def step(self, gates, h):
+        return gates.candidate + 0 * gates.reset
+
+
+class UnusedDrive(GatedCell):
+    gates = {"candidate": Gate(tanh), "skip": Gate(tanh, deferred=True)}
+
+    def step(self, gates, h):
+        return gates.candidate + gates.skip.activate(gates.skip.from_input)
+
+
+class WrongRetention(Plain):
+    gates = {"candidate": Gate(tanh), "keep": Gate(sigmoid, deferred=True)}
+
+    def step(self, gates, h):
+        keep = gates.keep.activate(gates.keep.from_input + gates.keep.from_state(h))
+        return keep * h + (1 - keep) * gates.candidate
+
+    def retention(self, gates):
+        return {"h": 1 - gates.keep}
+
+
+class RetainsNothingKnown(WrongRetention):
+    def retention(self, gates):
+        return {"c": gates.keep}
+
+
+class DrawsFromRngs(Plain):
+    def __init__(self, *sizes, rngs):
+        super().__init__(*sizes, rngs=rngs)
+        self.rngs = nnx.Rngs(noise=0)
+
+    def step(self, gates, h):
+        return gates.candidate + jax.random.normal(self.rngs.noise(), h.shape, h.dtype)
+
+
 class Forgets(GatedCell):
-    gates = {"candidate": Deferred(tanh)}
+    gates = {"candidate": Gate(tanh, deferred=True, recurrent=False)}
 
     def step(self, gates, h):
         return gates.candidate.activate(gates.candidate.from_input)
+
+
+class NotActivated(Forgets):
+    def step(self, gates, h):
+        return gates.candidate * h
 
 
 @pytest.mark.parametrize(
@@ -98,11 +142,27 @@ class Forgets(GatedCell):
         (DrawsAtRandom, "the unroll differs from calling the cell step by step"),
         (MixesBatch, "an example's outputs depend on the other examples of its batch"),
         (StopsGradient, "the gradient with respect to .* finite differences give .*: look for stop_gradient"),
+        (UnusedGate, "gate 'reset' is declared, but no state and no output depends on it"),
+        (UnusedDrive, "gate 'skip' is declared to see h, but its step leaves out from_state"),
+        (WrongRetention, r"retention: with all gates held, the slope of the new h by the last is \[.*but the factor"),
+        (RetainsNothingKnown, r"retention: \['c'\] are none of its states, which are h"),
         (Forgets, r"did not learn to recall its first input after 8 steps: accuracy 0\.[45]"),
     ],
 )
 def test_what_is_broken_is_named(make_cell, message):
     with pytest.raises(AssertionError, match=message):
+        check_cell(make_cell)
+
+
+@pytest.mark.parametrize(
+    ("make_cell", "error", "message"),
+    [
+        (NotActivated, RuntimeError, "gate 'candidate' is deferred, so the step must activate it before it is used"),
+        (DrawsFromRngs, TypeError, "DrawsFromRngs.step changes rngs.noise.count of the cell"),
+    ],
+)
+def test_a_step_that_cannot_run_says_why(make_cell, error, message):
+    with pytest.raises(error, match=message):
         check_cell(make_cell)
 
 
