@@ -253,11 +253,6 @@ class GatedCell(nnx.RNNCellBase):
         gate = self.gates[name]
         return Drive(name, from_input, project if gate.recurrent else None, gate.activation, self.hidden_features)
 
-    def retention(self, gates: Gates) -> dict[str, Array]:
-        """Returns, for each state that a gate keeps, the factor by which it is kept; by default none."""
-        del gates
-        return {}
-
     def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
         """The gates of one step."""
         from_input = dict(

@@ -102,7 +102,7 @@ class Jacobians(Probe):
                     spectra[layer, "singular_value", ",".join(states), lag] = median(measure)
             exponents = functools.partial(lyapunov_exponents, cell, warmup=answer // 4, count=self.exponents)
             spectra[layer, "lyapunov_exponent", ",".join(names), 0] = median(exponents)
-            kernels[layer] = _square_kernels(cell)
+            kernels[layer] = square_kernels(cell)
         return spectra, kernels
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
@@ -240,8 +240,8 @@ def lyapunov_exponents(
     return -jnp.sort(-jnp.mean(logs[warmup:], axis=0))
 
 
-def _square_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
-    """Each recurrent gate's U by name, where it is square; nothing for a cell that is not written by gate."""
+def square_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
+    """Returns each recurrent gate's U by name, where it is square; nothing for a cell that is not written by gate."""
     kernels = cell.recurrent_kernels() if is_gated(cell) else {}
     return {name: kernel for name, kernel in kernels.items() if kernel.shape[0] == kernel.shape[1]}
 
