@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rnnbench.tasks.base import Example, Outputs, Task
+from rnnbench.tasks.sentences import SentenceTask
 
 EXAMPLES = 64
 TEST_SIZE = 512
@@ -26,8 +27,8 @@ def check_task(task: Task) -> None:
     Checked: the same key draws the same example and different keys draw different ones, also under `jax.jit` and
     `jax.vmap`; shapes, types and ranges of inputs, targets and mask; the loss and its gradient are finite and leave
     padded steps out; the score is among the metrics, and what scores are broken down by is in `info`; the test set
-    is the same at every call; outputs that do not look at the inputs do not beat `chance()`, nor count as solved.
-    Use small sizes: the last check trains such outputs.
+    is the same at every call; outputs that do not look at the inputs do not beat `chance()`, nor count as solved; the
+    sentences of a `SentenceTask` fit its inputs. Use small sizes: outputs that do not look at the inputs are trained.
 
     Raises:
         AssertionError: what to mend.
@@ -39,6 +40,8 @@ def check_task(task: Task) -> None:
     _check_loss(task, batch)
     _check_metrics(task, batch)
     _check_chance(task, _check_fixed_sets(task))
+    if isinstance(task, SentenceTask):
+        _check_sentences(task)
 
 
 def _require(condition: object, task: Task, message: str) -> None:
@@ -229,6 +232,33 @@ def _check_chance(task: Task, test: Example) -> None:
         task,
         "solved: outputs that do not look at the inputs count as solved",
     )
+
+
+def _check_sentences(task: SentenceTask) -> None:
+    inputs, mask, words = task.traced_sentences()
+    shape = (len(words), task.length)
+    _require(
+        inputs.shape == mask.shape == shape,
+        task,
+        f"traced_sentences: expected inputs and mask of shape {shape} for {len(words)} lists of words, "
+        f"got {inputs.shape} and {mask.shape}",
+    )
+    for number, (own, steps) in enumerate(zip(words, mask.sum(axis=1).tolist(), strict=True)):
+        _require(
+            len(own) == steps,
+            task,
+            f"traced_sentences: sentence {number} has {len(own)} words, but its mask is True at {steps} steps",
+        )
+
+    def predict(inputs: Array, mask: Array) -> Array:
+        return jax.random.normal(jax.random.key(3), (*mask.shape, task.out_features))
+
+    for completion in task.showcase(predict):
+        _require(
+            0 <= completion.probability <= 1,
+            task,
+            f"showcase: expected a probability, got {completion.probability} for {completion.continuation!r}",
+        )
 
 
 def _fit_blind_outputs(task: Task) -> Outputs:

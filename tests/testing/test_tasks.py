@@ -11,6 +11,7 @@ from flax import nnx
 
 from rnnbench.cells import GRU
 from rnnbench.model import Model
+from rnnbench.tasks import Completion, SentenceTask, TracedSentences
 from rnnbench.tasks.base import Example, Task
 from rnnbench.testing import check_task
 from rnnbench.training.step import init_state, train_step
@@ -163,6 +164,45 @@ def test_a_single_logit_tells_no_third_class():
 
     with pytest.raises(AssertionError, match="targets: expected classes from 0 to 1 for a single logit, got 0 to 2"):
         check_task(Third())
+
+
+class Sentences(Recall, SentenceTask):
+    """The same, with two sentences for readers."""
+
+    def traced_sentences(self):
+        mask = np.array([[True, True, False], [True, True, True]])
+        return TracedSentences(np.zeros((2, 3), np.int32), mask, [["heads"] * 2, ["heads"] * 3])
+
+    def showcase(self, predict):
+        inputs, mask, _ = self.traced_sentences()
+        logits = predict(jnp.asarray(inputs), jnp.asarray(mask))[0, -1]
+        return [Completion("heads heads", "heads", float(jax.nn.softmax(logits)[0]), correct=True)]
+
+
+def test_sound_sentences_pass():
+    check_task(Sentences())
+
+
+@pytest.mark.parametrize(
+    ("message", "methods"),
+    [
+        (
+            r"expected inputs and mask of shape \(1, 3\) for 1 lists of words, got \(2, 3\) and \(2, 3\)",
+            {"traced_sentences": lambda self: Sentences().traced_sentences()._replace(words=[["heads"] * 2])},
+        ),
+        (
+            "sentence 1 has 2 words, but its mask is True at 3 steps",
+            {"traced_sentences": lambda self: Sentences().traced_sentences()._replace(words=[["heads"] * 2] * 2)},
+        ),
+        (
+            "showcase: expected a probability, got -0.5 for 'tails'",
+            {"showcase": lambda self, predict: [Completion("heads", "tails", -0.5, correct=False)]},
+        ),
+    ],
+)
+def test_sentences_that_do_not_fit_are_named(message, methods):
+    with pytest.raises(AssertionError, match=message):
+        check_task(type("Unsound", (Sentences,), methods)())
 
 
 def test_a_loss_over_padded_steps_is_found():
