@@ -15,16 +15,15 @@ import pyarrow as pa
 import yaml
 from jaxtyping import Bool, Float, PyTree
 from omegaconf import OmegaConf
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text
 
 from rnnbench import probes
 from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.tables import load_runs
 from rnnbench.cells import Deferred, GatedCell, sigmoid
+from rnnbench.commands import terminal
 from rnnbench.config.identity import run_id
 from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
@@ -160,14 +159,11 @@ def _probe(folder: Path, size: int, lags: list[int] | None, label: str) -> dict[
 
 def _show(rows: dict[str, list[str]], names: pd.DataFrame) -> None:
     """The table of what was measured, a row a run."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("")
-    for heading in ("seed", "|dh_T/dh_t|", "Lyapunov", "radius", "memory"):
-        table.add_column(heading, justify="right")
+    table = terminal.table("", "seed", "|dh_T/dh_t|", "Lyapunov", "radius", "memory")
     for run in list(rows)[:MAX_SHOWN]:
         own = names.loc[run]
         table.add_row(Text(f"{own['panel']}: {own['line']}", style="bold"), str(own["seed"]), *rows[run])
-    console = Console(file=sys.stdout, highlight=False)
+    console = terminal.console()
     console.print(table)
     if len(rows) > MAX_SHOWN:
         console.print(f"and {len(rows) - MAX_SHOWN} more")

@@ -16,6 +16,7 @@ from matplotlib.colors import to_hex
 from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import metric_label
 from rnnbench.figures.style import coloured_lines, paler
+from rnnbench.records.bins import bin_label
 
 MAX_SEEDS = 5
 """Of a setting, that are drawn one by one."""
@@ -98,7 +99,7 @@ def scores(rows: pd.DataFrame) -> go.Figure:
     traces += _chance(rows, [-0.3, len(bins) - 0.7])
     by = rows["by"].iloc[0]
     name = "steps from the cue to the answer" if by == "distance" else _label(metric_label(by))
-    labels = [f"{low}-{high}" if low < high else f"{high}" for low, high in bins.itertuples(index=False)]
+    labels = [bin_label(low, high) for low, high in bins.itertuples(index=False)]
     axis = {"title": {"text": name}, "tickvals": list(place.values()), "ticktext": labels}
     return _figure(traces, xaxis=axis, yaxis=score_axis(rows))
 

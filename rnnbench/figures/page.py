@@ -50,11 +50,11 @@ class _Markup(str):
 
 
 class _Results(NamedTuple):
-    """What the sections tell of; `drawn` are the runs of `compared` whose settings the figures draw."""
+    """What the sections tell of; `drawn` are the runs of `labelled` whose settings the figures draw."""
 
     folder: Path
     runs: pd.DataFrame
-    compared: pd.DataFrame
+    labelled: pd.DataFrame
     drawn: pd.DataFrame
 
 
@@ -87,8 +87,8 @@ def report_sweep(output: Path) -> None:
 
 def _page(folder: Path) -> str:
     runs = load_runs(folder)
-    compared = label_runs(runs)
-    results = _Results(folder, runs, compared, _drawn(compared))
+    labelled = label_runs(runs)
+    results = _Results(folder, runs, labelled, _drawn(labelled))
     sections = {
         "Comparison": _comparison,
         "Learning curves": _learning_curves,
@@ -116,10 +116,10 @@ def _page(folder: Path) -> str:
     )
 
 
-def _drawn(compared: pd.DataFrame) -> pd.DataFrame:
+def _drawn(labelled: pd.DataFrame) -> pd.DataFrame:
     """The runs of each task's best settings by the median, as many as a figure can tell apart."""
     kept = []
-    for _, of_task in compared.assign(ranked=results_of(compared)).groupby("panel", sort=False):
+    for _, of_task in labelled.assign(ranked=results_of(labelled)).groupby("panel", sort=False):
         medians = of_task.groupby("line")["ranked"].median()
         best = medians.sort_values(ascending=of_task["score_goal"].iloc[0] == "min", kind="stable")
         kept.append(of_task[of_task["line"].isin(best.index[:MAX_SETTINGS])])
@@ -127,10 +127,10 @@ def _drawn(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _about(results: _Results) -> str:
-    counts = Counter("unfinished" if status == "running" else status for status in results.compared["status"])
+    counts = Counter("unfinished" if status == "running" else status for status in results.labelled["status"])
     told = ", ".join(f"{counts[kind]} {kind}" for kind in ("finished", "diverged", "unfinished") if counts[kind])
     text = f"{len(results.runs)} runs: {told}."
-    for panel, of_task in results.compared.groupby("panel", sort=False):
+    for panel, of_task in results.labelled.groupby("panel", sort=False):
         settings = of_task["line"].nunique()
         if settings > MAX_SETTINGS:
             text += f" Figures draw the {MAX_SETTINGS} best by median of the {settings} settings of {panel}."
@@ -138,7 +138,7 @@ def _about(results: _Results) -> str:
 
 
 def _comparison(results: _Results) -> _Markup:
-    summary = summarize(results.compared)
+    summary = summarize(results.labelled)
     if summary.empty:
         return _paragraph("No run is finished yet.")
     shown = [
@@ -148,7 +148,7 @@ def _comparison(results: _Results) -> _Markup:
             "counts as worse than any other. The command rnnbench compare compares every two settings seed by seed."
         )
     ]
-    for panel, of_task in results.compared.groupby("panel", sort=False):
+    for panel, of_task in results.labelled.groupby("panel", sort=False):
         order = [line for line, _ in in_order(of_task)]
         shown += [_heading(heading(of_task)), _table(summary_rows(summary, str(panel), order))]
     return _joined(shown)
@@ -225,7 +225,7 @@ def _gates_of_task(rows: pd.DataFrame) -> _Markup:
 def _sentences(results: _Results) -> _Markup:
     showcase = load_showcase(results.folder)
     shown = []
-    for panel, of_task in results.compared.groupby("panel", sort=False):
+    for panel, of_task in results.labelled.groupby("panel", sort=False):
         if tables := completions(of_task, showcase):
             shown.append(_heading(str(panel)))
         for sentence, rows in tables.items():
@@ -239,7 +239,7 @@ def _sentences(results: _Results) -> _Markup:
 def _runs(results: _Results) -> _Markup:
     keys = config_keys(results.runs)
     shown = []
-    for panel, of_task in results.compared.groupby("panel", sort=False):
+    for panel, of_task in results.labelled.groupby("panel", sort=False):
         rank = {line: number for number, (line, _) in enumerate(in_order(of_task))}
         of_task = of_task.sort_values("line", key=lambda lines: lines.map(rank), kind="stable")
         config = results.runs.loc[of_task.index, keys]
@@ -267,7 +267,7 @@ def _config(values: Mapping[Any, Any]) -> _Markup:
 def _failed(results: _Results) -> _Markup:
     asked = results.runs.get("train.steps", pd.Series(pd.NA, results.runs.index))
     folders = [os.path.relpath(folder, results.folder) for folder in results.runs["folder"]]
-    table = results.compared.assign(asked=asked, folder=folders)
+    table = results.labelled.assign(asked=asked, folder=folders)
     shown = []
     for status, kind in (("diverged", "Diverged"), ("running", "Not finished")):
         own = table[table["status"] == status][["panel", "line", "seed", "reached", "asked", "folder"]]
@@ -288,7 +288,7 @@ def _failed(results: _Results) -> _Markup:
 def _by_task(about: str, results: _Results, table: pd.DataFrame, draw: Callable[[pd.DataFrame], _Markup]) -> _Markup:
     """What is drawn of each task that has rows, below its name."""
     shown = [_paragraph(about)]
-    for panel in results.compared["panel"].unique():
+    for panel in results.labelled["panel"].unique():
         rows = table[table["panel"] == panel]
         if not rows.empty:
             shown += [_heading(panel), draw(rows)]

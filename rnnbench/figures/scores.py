@@ -9,6 +9,7 @@ from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import label_runs, metric_label
 from rnnbench.errors import UserError
 from rnnbench.figures.style import GREY, coloured_lines, draw_seeds, grid, legend, panels_of, plain, score_axis, styled
+from rnnbench.records.bins import bin_label
 
 
 @styled
@@ -40,7 +41,7 @@ def score_by_distance(scores: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             draw_seeds(axes, seeds, colour, label=line, marker="o")
         bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
         axes.set_xscale("log", base=2)
-        labels = [f"{low}-{high}" if low < high else f"{high}" for low, high in bins.itertuples(index=False)]
+        labels = [bin_label(low, high) for low, high in bins.itertuples(index=False)]
         axes.set_xticks(bins["high"], labels)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(bins["high"].min() / 1.25, bins["high"].max() * 1.25)

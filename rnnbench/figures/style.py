@@ -89,9 +89,9 @@ def states_legend(table: pd.DataFrame, labels: dict[str, str] | None = None) -> 
     return [Line2D([], [], color=GREY, linestyle=dashes(state), label=label) for state, label in labels.items()]
 
 
-def panels_of(compared: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+def panels_of(labelled: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Names of the panels that have rows, in the order of the runs."""
-    return [str(name) for name in compared["panel"].unique() if (table["panel"] == name).any()]
+    return [str(name) for name in labelled["panel"].unique() if (table["panel"] == name).any()]
 
 
 def grid(names: Sequence[Any], columns: int | None = None, **options: Any) -> tuple[Figure, dict[Any, Axes]]:

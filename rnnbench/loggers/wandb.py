@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from rnnbench.errors import UserError
+from rnnbench.records.bins import bin_label
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -144,8 +145,7 @@ def _metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _scores(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    bins = [f"{row['low']}-{row['high']}" if row["low"] < row["high"] else f"{row['low']}" for row in rows]
-    return {f"scores/{row['metric']}/{row['by']}={where}": row["value"] for row, where in zip(rows, bins, strict=True)}
+    return {f"scores/{row['metric']}/{row['by']}={bin_label(row['low'], row['high'])}": row["value"] for row in rows}
 
 
 def _gradient_flow(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def test_broken_files_are_named(tmp_path):
 
 
 def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnbench.records.files.os.fsync", lambda descriptor: None)
+    monkeypatch.setattr("rnnbench.records.writer.os.fsync", lambda descriptor: None)
     config = {f"model.key{index}": index / 2 for index in range(20)}
     for index in range(200):
         record(tmp_path / f"job-{index}", [row(f"{index}", **config)], steps=(100,))

@@ -208,7 +208,7 @@ def test_sentences_runs_and_their_configuration(root):
     record(root, "gru", 4, **{"optimizer.learning_rate": 0.0001})
     page = written(root)
     assert "<p>&quot;Last year, had ___&quot;</p>" in section(page, "completed-sentences")
-    assert "<tr><th>RNN</th><td>25 %</td><td>75 %</td><td>3 of 3</td></tr>" in section(page, "completed-sentences")
+    assert "<tr><th>RNN</th><td>25%</td><td>75%</td><td>3 of 3</td></tr>" in section(page, "completed-sentences")
     runs = section(page, "runs")
     assert runs.count("train.steps: 100") == 1, "what all share is told once"
     assert runs.count("optimizer.learning_rate: 0.0001") == 1

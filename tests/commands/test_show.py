@@ -91,8 +91,8 @@ def test_completions_show_the_median_probability_and_the_seeds_that_are_right(ro
     text = printed(capsys, root)
     part = text[text.index('"Last year, I ___"') :]
     assert re.search(r"need +had \(right\) +seeds right", part)
-    assert row(part, "RNN") == ["RNN", "60 %", "40 %", "1 of 3"]
-    assert row(part, "GRU") == ["GRU", "1 %", "99 %", "3 of 3"]
+    assert row(part, "RNN") == ["RNN", "60%", "40%", "1 of 3"]
+    assert row(part, "GRU") == ["GRU", "1%", "99%", "3 of 3"]
 
 
 @pytest.mark.usefixtures("real_files")
