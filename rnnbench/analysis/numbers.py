@@ -12,7 +12,7 @@ def number(value: Any, digits: int = 3) -> str:
     return "diverged" if abs(value) == float("inf") else f"{value:.{digits}g}"
 
 
-def percent(share: float) -> str:
+def percent(share: Any) -> str:
     """Returns a share of 1 in whole percent, without the sign: 0.5 is "50"."""
     return f"{100 * share:.0f}"
 

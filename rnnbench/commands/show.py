@@ -1,24 +1,24 @@
-"""`rnnbench show DIR`: results as tables in the terminal, the models' completions, and the drawn."""
+"""`rnnbench show DIR`: results as tables in the terminal, the models' completions, and figures."""
 
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from rnnbench import figures as drawn
 from rnnbench.analysis.numbers import number, percent
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import in_order, label_runs, metric_label
+from rnnbench.analysis.settings import breakdown_label, in_order, label_runs, metric_label
 from rnnbench.analysis.summaries import RIGHT, completions
 from rnnbench.analysis.tables import (
     load_gate_traces,
-    load_gates,
     load_gradient_flow,
     load_memory,
     load_metrics,
@@ -34,6 +34,9 @@ from rnnbench.records.bins import bin_label
 MAX_NAMED = 8
 """Unfinished or diverged runs that are named one by one."""
 
+Draw = Callable[[pd.DataFrame, pd.DataFrame], Figure]
+"""A table and the runs to a figure."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the results in a folder; the exit code.
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench show",
-        description="Shows what was trained: for every task the cells' scores by distance (median, and minimum to "
+        description="Shows what was trained: for every task the cells' scores in parts (median, and minimum to "
         "maximum over seeds), how they complete the task's sentences, and drawn.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
@@ -61,24 +64,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     labelled = label_runs(runs)
     for panel in labelled["panel"].unique():
         of_task = labelled[labelled["panel"] == panel]
-        for shown in (*_score_table(panel, of_task, scores), *_notes(of_task, runs), *_completions(of_task, showcase)):
+        for shown in (*_score_tables(panel, of_task, scores), *_notes(of_task, runs), *_completions(of_task, showcase)):
             console.print(shown, soft_wrap=isinstance(shown, Text))
     sys.stdout.flush()
-    _write_figures(console, arguments.folder, arguments.figures or arguments.folder / "figures", runs, scores)
+    figures = _figures(arguments.folder, runs, scores)
+    _write_figures(console, figures, runs, arguments.figures or arguments.folder / "figures")
     return 0
 
 
-def _score_table(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
-    """A row for each setting: the score by distance and overall, median above range, of its finished runs."""
+def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
+    """A table for each breakdown of the score, or one of the score alone."""
+    finished = labelled[labelled["status"] == "finished"]
+    table = scores[scores["metric"] == labelled["score"].iloc[0]].merge(finished, on="run_id")
+    table = at_last_step(table)
+    shown: list[RenderableType] = []
+    for by in table["by"].unique() if len(table) else [None]:
+        shown += _score_table(panel, labelled, table[table["by"] == by], by)
+    return [*shown, Text("\nmedian of the finished seeds, below it minimum..maximum", style="dim")]
+
+
+def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: str | None) -> list[RenderableType]:
+    """A row for each setting: the score in every bin and overall, median above range, of its finished runs."""
     score, goal, chance = labelled["score"].iloc[0], labelled["score_goal"].iloc[0], labelled["chance"].iloc[0]
     finished = labelled[labelled["status"] == "finished"]
-    table = scores[(scores["by"] == "distance") & (scores["metric"] == score)]
-    table = at_last_step(table).merge(finished, on="run_id")
     bins = [(int(low), int(high)) for low, high in np.unique(table[["low", "high"]], axis=0)]
     shares = goal == "max" and finished["result"].between(0, 1).all()
     as_text: Callable[[float], str] = percent if shares else functools.partial(number, digits=2)
     unit = " in %" if shares else " (lower is better)" if goal == "min" else ""
-    by_distance = ", by distance from the cue to the answer" if bins else ""
+    title = f"\n{panel}: {metric_label(score)}{unit}{f', by {breakdown_label(by)}' if by else ''}\n"
     shown = terminal.table("", *(bin_label(*each) for each in bins), "all", "seeds", "solved")
     best = [_best(table[table["high"] == high].groupby("line")["value"].median(), goal) for _, high in bins]
     best.append(_best(finished.groupby("line")["result"].median(), goal))
@@ -94,8 +107,7 @@ def _score_table(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> li
     if not np.isnan(chance):
         shown.add_section()
         shown.add_row("chance", *[as_text(chance)] * (len(bins) + 1), "", "", style="dim")
-    title = Text(f"\n{panel}: {metric_label(score)}{unit}{by_distance}\n", style="bold")
-    return [title, shown, Text("\nmedian of the finished seeds, below it minimum..maximum", style="dim")]
+    return [Text(title, style="bold"), shown]
 
 
 def _cell(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", as_text: Callable[[float], str], best: float) -> Text:
@@ -143,34 +155,34 @@ def _completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
     return shown
 
 
-def _write_figures(console: Console, folder: Path, figures: Path, runs: pd.DataFrame, scores: pd.DataFrame) -> None:
-    """Draws what there is to draw, and prints where it is."""
+def _figures(folder: Path, runs: pd.DataFrame, scores: pd.DataFrame) -> dict[str, tuple[Draw, pd.DataFrame]]:
+    """What there may be to draw, by the figure's name: a function of `rnnbench.figures`, and its table."""
     metrics, flow, traces = load_metrics(folder), load_gradient_flow(folder), load_gate_traces(folder)
-    drawings = {
-        "score_by_distance": lambda: drawn.score_by_distance(scores, runs),
-        "learning_curves": lambda: drawn.learning_curves(metrics, runs),
-        "gradient_flow": lambda: drawn.gradient_flow(flow, runs),
-        "gradient_map": lambda: drawn.gradient_map(flow, runs),
-        "half_life": lambda: drawn.half_life(metrics, runs),
+    spectra, memory = load_spectra(folder), load_memory(folder)
+    cells = runs.set_index("run_id")["model.name"]
+    return {
+        **{f"score_by_{by}": (functools.partial(drawn.scores_by, by=by), scores) for by in scores["by"].unique()},
+        "learning_curves": (drawn.learning_curves, metrics),
+        "gradient_flow": (drawn.gradient_flow, flow),
+        "gradient_map": (drawn.gradient_map, flow),
+        "half_life": (drawn.half_life, metrics),
+        **{f"gates_{cell}": (drawn.gate_traces, own) for cell, own in traces.groupby(traces["run_id"].map(cells))},
+        "singular_values": (drawn.singular_values, spectra),
+        "lyapunov_exponents": (drawn.lyapunov_exponents, spectra),
+        "memory": (drawn.memory, memory),
     }
-    for model, own in runs[runs["run_id"].isin(traces["run_id"])].groupby("model.name"):
-        drawings[f"gates_{model}"] = functools.partial(drawn.gate_traces, traces, own)
+
+
+def _write_figures(
+    console: Console, figures: Mapping[str, tuple[Draw, pd.DataFrame]], runs: pd.DataFrame, folder: Path
+) -> None:
+    """Draws what there is to draw, and prints where it is, or why it is not there."""
     console.print()
-    spectra, gates, memory = load_spectra(folder), load_gates(folder), load_memory(folder)
-    if spectra.empty:
-        console.print("no figures of Jacobians and memory: rnnbench probe measures them")
-    else:
-        drawings |= {
-            "singular_values": lambda: drawn.singular_values(spectra, runs),
-            "lyapunov_exponents": lambda: drawn.lyapunov_exponents(spectra, runs),
-            "time_constants": lambda: drawn.time_constants(gates, runs),
-            "memory": lambda: drawn.memory(memory, runs),
-        }
-    for name, draw in drawings.items():
+    for name, (draw, table) in figures.items():
         try:
-            figure = draw()
+            figure = draw(table, runs)
         except UserError as error:
             console.print(Text(f"no figure {name}: {error}"), soft_wrap=True)
             continue
-        for path in drawn.save(figure, figures / name):
+        for path in drawn.save(figure, folder / name):
             console.print(Text(f"written: {path}"), soft_wrap=True)

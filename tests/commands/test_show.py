@@ -27,8 +27,8 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
     at = {"run_id": run_id, "step": 40}
     with Records(root / run_id, {}) as owner:
         tables = {
-            "scores": {**at, "metric": score, "by": "distance", "low": [1, 3], "high": [2, 4], "value": results,
-                       "count": 8},
+            "scores": {**at, "metric": score, "by": ["distance"] * 2 + ["attractors"], "low": [1, 3, 0],
+                       "high": [2, 4, 0], "value": [*results, result], "count": 8},
             "metrics": {**at, "step": [0, 40], "split": "test", "metric": score, "value": [0.25, result]},
             "gradient_flow": {**at, "step": [0, 0, 40, 40], "layer": 0, "state": "h", "time": [0, 1, 0, 1],
                               "norm": [0.5, 1, 0.1, 1], **dict.fromkeys(("q10", "q50", "q90"), 1.0)},
@@ -85,6 +85,10 @@ def test_the_table_holds_medians_ranges_chance_and_seeds(root, capsys):
     assert below.split() == ["50..90", "40..60", "45..75"]
     assert row(text, "chance") == ["chance", "25", "25", "25"]
     assert text.index("RNN") < text.index("GRU")
+    other = text[text.index("Copy memory: accuracy in %, by attractors") :]
+    assert row(other, "RNN") == ["RNN", "55", "55", "3", "0"]
+    assert row(other, "chance") == ["chance", "25", "25"]
+    assert text.count("median of the finished seeds") == 1
 
 
 def test_completions_show_the_median_probability_and_the_seeds_that_are_right(root, capsys):
@@ -98,7 +102,7 @@ def test_completions_show_the_median_probability_and_the_seeds_that_are_right(ro
 @pytest.mark.usefixtures("real_files")
 def test_figures_are_written_and_named(root, capsys):
     text = printed(capsys, root, "--figures", root / "elsewhere")
-    for name in ("score_by_distance", "learning_curves", "gradient_flow"):
+    for name in ("score_by_distance", "score_by_attractors", "learning_curves", "gradient_flow"):
         for kind in ("png", "svg"):
             path = root / "elsewhere" / f"{name}.{kind}"
             assert path.stat().st_size > 1000
@@ -149,7 +153,7 @@ def test_what_goes_into_a_file_has_no_control_codes_and_fits_80_columns(root, ca
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     text = printed(capsys, root, "--figures", root / "f")
     assert "\x1b" not in text
-    assert max(len(line) for line in text.splitlines() if "written" not in line) <= 80
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("written", "no figure"))) <= 80
 
 
 def test_in_a_terminal_medians_stand_out(root, monkeypatch):
