@@ -1,7 +1,5 @@
 """Where the gradient is: over time, and through training."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,7 +10,7 @@ from rnnbench.errors import UserError
 from rnnbench.figures.legends import legend, states_legend
 from rnnbench.figures.looks import GREY, setting_looks, settings
 from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
-from rnnbench.figures.states import state_dashes
+from rnnbench.figures.states import layers, state_dashes, states
 from rnnbench.figures.style import plain, styled
 
 _SMALLEST_NORM = 1e-9
@@ -54,12 +52,11 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     for (name, moment), axes in panels.items():
         rows = tables[moment][tables[moment]["panel"] == name]
         for line, look, of_line in settings(rows, looks):
-            states: Any = of_line.groupby(["layer", "model", "state"])
-            for (layer, model, state), own in states:
+            for layer, _, dash, own in layers(of_line, dashes):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
                 seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
                 of_layer = look.paler(0.3 * layer)
-                draw_seeds(axes, seeds, of_layer, line, dashes[model, state])
+                draw_seeds(axes, seeds, of_layer, line, dash)
                 if len(seeds.columns) == 1:  # there are no seeds to differ, but the examples do
                     one = own.sort_values("before")
                     low, high = one["q10"] / one["last"], one["q90"] / one["last"]
@@ -136,16 +133,16 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = relative_flow(top_layer(flow)).merge(runs, on="run_id")
     if table.empty:
         raise UserError("no step has a gradient: all that was recorded are norms of 0")
-    looks = setting_looks(runs)
-    states = {
+    looks, dashes = setting_looks(runs), state_dashes(table)
+    maps = {
         (panel, line, state): rows
         for panel in panels_of(runs, table)
         for line, _, own in settings(table[table["panel"] == panel], looks)
-        for state, rows in own.groupby("state")
+        for state, _, rows in states(own, dashes)
     }
-    figure, panels = grid(list(states), columns=2 if len(states) % 4 == 0 else None)  # 4 or 8 fill two columns
+    figure, panels = grid(list(maps), columns=2 if len(maps) % 4 == 0 else None)  # 4 or 8 fill two columns
     for (panel, line, state), axes in panels.items():
-        rows = states[panel, line, state]
+        rows = maps[panel, line, state]
         shares = rows.groupby(["step", "before"])["share"].median().unstack().sort_index(axis=1, ascending=False)
         shown = np.log10(shares.clip(lower=1e-12))  # a norm of 0 has a colour, too
         mesh = axes.pcolormesh(shares.columns, shares.index, shown, cmap="viridis", vmin=-6, vmax=0, rasterized=True)

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import breakdown_label, metric_label
 from rnnbench.figures.looks import GREY, Look, settings
-from rnnbench.figures.states import DASHES, Dash, state_dashes, state_label
+from rnnbench.figures.states import Dash, layers, state_dashes, state_label
 from rnnbench.records.bins import bin_label
 
 MAX_SEEDS = 5
@@ -117,10 +117,7 @@ def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve
     several, dashes = rows["layer"].nunique() > 1, state_dashes(rows)
     curves = []
     for line, look, of_line in settings(rows, looks):
-        groups: Any = of_line.groupby(["layer", "model", "state"])
-        ordered = sorted(groups, key=lambda group: (group[0][0], DASHES.index(dashes[group[0][1:]])))
-        for (layer, model, state), own in ordered:
-            dash = dashes[model, state]
+        for layer, state, dash, own in layers(of_line, dashes):
             name = f"{line}{f', layer {layer + 1}' if several else ''}{f', {state_label(state)}' if dash else ''}"
             shares = own.groupby(["before", "step"])["share"].median().unstack()
             every = shares.columns.union(steps)  # a setting may have been evaluated at steps of its own

@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from rnnbench.analysis.settings import metric_label
 from rnnbench.figures.looks import GREY, Look, settings
-from rnnbench.figures.states import Dash
+from rnnbench.figures.states import Dash, states
 from rnnbench.figures.style import plain
 
 
@@ -72,10 +72,9 @@ def draw_states(
 ) -> None:
     """Draws the seeds of every setting and state: `values` against `index`."""
     for line, look, own in settings(rows, looks):
-        states: Any = own.groupby(["model", "state"])
-        for (model, state), of_state in states:
+        for _, dash, of_state in states(own, dashes):
             seeds = of_state.pivot(index=index, columns="run_id", values=values)
-            draw_seeds(axes, seeds, look, line, dashes[model, state], marker)
+            draw_seeds(axes, seeds, look, line, dash, marker)
 
 
 def score_axis(axes: Axes, rows: pd.DataFrame) -> None:

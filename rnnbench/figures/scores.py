@@ -95,7 +95,7 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         rows = table[table["panel"] == name]
         for line, look, own in settings(rows, looks):
             draw_seeds(axes, own.pivot(index="step", columns="run_id", values="value"), look, line)
-            last = own[own["status"] == "diverged"].groupby("run_id").tail(1)
+            last = at_last_step(own[own["status"] == "diverged"])
             axes.plot(last["step"], last["value"], "x", color=look.colour, markersize=11, markeredgewidth=3, zorder=5)
         axes.set_xlim(0, max(1, rows["step"].max()))
         axes.set_xlabel("training steps")

@@ -1,5 +1,8 @@
 """How the states of cells are drawn: each name has a pattern of dashes, the same in every figure."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import pandas as pd
 
 Dash = tuple[float, ...]
@@ -48,6 +51,21 @@ def state_dashes(table: pd.DataFrame) -> dict[tuple[str, str], Dash]:
     for number, state in enumerate(sorted(others, key=_rank)):
         dashes |= {(model, state): FURTHER[number % len(FURTHER)] for model in others[state]}
     return dashes
+
+
+def states(rows: pd.DataFrame, dashes: Mapping[tuple[str, str], Dash]) -> Iterator[tuple[str, Dash, pd.DataFrame]]:
+    """Yields every state of a setting, in the order of legends: its name, its pattern and its rows."""
+    groups: Any = rows.groupby(["model", "state"])
+    found = [(state, dashes[model, state], own) for (model, state), own in groups]
+    yield from sorted(found, key=lambda of_state: DASHES.index(of_state[1]))
+
+
+def layers(rows: pd.DataFrame, dashes: Mapping[tuple[str, str], Dash]) -> Iterator[tuple[int, str, Dash, pd.DataFrame]]:
+    """Yields every layer's states: the layer, and what `states` yields."""
+    groups: Any = rows.groupby("layer")
+    for layer, of_layer in groups:
+        for state, dash, own in states(of_layer, dashes):
+            yield layer, state, dash, own
 
 
 def state_label(state: str) -> str:

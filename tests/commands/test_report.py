@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from plotly.offline import get_plotlyjs
 
 from rnnbench.commands import report
 from rnnbench.errors import UserError
-from rnnbench.figures import interactive
-from rnnbench.figures.looks import COLOURS, setting_looks
+from rnnbench.figures.looks import COLOURS
 from rnnbench.figures.page import report_sweep, write_report
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
@@ -149,25 +147,6 @@ def test_a_run_that_diverged_has_a_cross(root):
     cross = trace(curves, "GRU, diverged")
     assert (cross["x"], cross["y"], cross["mode"]) == ([40], [0.3], "markers")
     assert trace(scores, "GRU")["y"] == [0.9, 0.45], "finished runs alone"
-
-
-def test_settings_with_steps_of_their_own_are_drawn_to_their_end():
-    """One was evaluated often and long, the other seldom, and diverged."""
-    at = {"value": 0.5, "score": "accuracy", "score_goal": "max", "chance": np.nan}
-    rnn = pd.DataFrame(
-        {"line": "RNN", "model": "rnn", "run_id": "a", "step": range(1, 2001), "status": "finished", **at}
-    )
-    gru = pd.DataFrame({"line": "GRU", "model": "gru", "run_id": "b", "step": range(101, 502, 100), **at})
-    rows = pd.concat([rnn, gru.assign(status="diverged")])
-    figure = interactive.learning_curves(rows, setting_looks(rows)).to_plotly_json()
-    assert trace(figure, "GRU")["x"] == [101, 201, 301, 401, 501]
-    assert trace(figure, "GRU, diverged")["x"] == [501]
-    assert trace(figure, "RNN")["x"][-1] == 2000
-    assert len(trace(figure, "RNN")["x"]) < 400
-
-    flow = pd.concat([rnn, gru]).assign(layer=0, state="h", before=0, share=0.5)
-    curves = interactive.flow_curves(flow, setting_looks(flow))
-    assert [curve.shares.notna().to_numpy()[0, -1] for curve in curves] == [True, True], "what has ended keeps its last"
 
 
 def test_the_slider_and_the_maps_hold_every_training_step(root):

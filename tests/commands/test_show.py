@@ -33,6 +33,8 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
             "gradient_flow": {**at, "step": [0, 0, 40, 40], "layer": 0, "state": "h", "time": [0, 1, 0, 1],
                               "norm": [0.5, 1, 0.1, 1], **dict.fromkeys(("q10", "q50", "q90"), 1.0)},
         }  # fmt: skip
+        tables["gate_traces"] = {**at, "sentence": 0, "time": [0, 1], "word": ["last", "year"], "layer": 0,
+                                 "gate": "forget", "unit": 0, "value": 0.5}  # fmt: skip
         if with_showcase:
             words = {"continuation": ["need", "had"], "correct": [False, True]}
             tables["showcase"] = {**at, "prompt": PROMPT, **words, "probability": [1 - prob, prob]}
@@ -97,6 +99,27 @@ def test_completions_show_the_median_probability_and_the_seeds_that_are_right(ro
     assert re.search(r"need +had \(right\) +seeds right", part)
     assert row(part, "RNN") == ["RNN", "60%", "40%", "1 of 3"]
     assert row(part, "GRU") == ["GRU", "1%", "99%", "3 of 3"]
+
+
+def test_every_figure_is_drawn_from_its_table_and_all_runs(root, monkeypatch):
+    """So that a cell looks the same in all of them; of each cell's gates there is a figure of its own."""
+    asked = {}
+
+    def draw(name):
+        def draw(table, runs, **options):
+            asked.setdefault(name, []).append((table, len(runs), options))
+            raise UserError("not today")
+
+        return draw
+
+    names = [name for name in show.drawn.__all__ if name[0].islower() and name not in ("save", "score_by_value")]
+    for name in names:
+        monkeypatch.setattr(show.drawn, name, draw(name))
+    show.main([str(root)])
+    assert {len_of_runs for calls in asked.values() for _, len_of_runs, _ in calls} == {6}
+    assert [set(table["run_id"].str[:-1]) for table, _, _ in asked["gate_traces"]] == [{"accuracygru"}, {"accuracyrnn"}]
+    assert [options["by"] for _, _, options in asked["scores_by"]] == ["distance", "attractors"]
+    assert set(names) - set(asked) == {"time_constants"}
 
 
 @pytest.mark.usefixtures("real_files")

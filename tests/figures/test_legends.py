@@ -28,6 +28,7 @@ def test_a_legend_lies_within_its_figure_and_above_the_panels(panels, cells, len
     (drawn,) = figure.legends
     extent, whole = drawn.get_window_extent(renderer), figure.bbox
     assert len(drawn.get_texts()) == cells
+    assert figure.get_figwidth() <= max(6.6 * min(panels, 3), 8.8) or drawn._ncols == 1
     assert whole.x0 <= extent.x0
     assert extent.x1 <= whole.x1
     assert extent.y1 <= whole.y1

@@ -25,7 +25,7 @@ def _comparison(results: Results) -> Markup:
         return parts.paragraph("No run is finished yet.")
     shown = [
         parts.paragraph(
-            "Of each setting over its seeds: the median with its 95 % bootstrap interval and the quartiles, how many "
+            "Of each setting over its seeds: the median with its 95% bootstrap interval and the quartiles, how many "
             "solved the task (with Wilson's interval) and the step by which half of them had. A run that diverged "
             "counts as worse than any other. The command rnnbench compare compares every two settings seed by seed."
         )
