@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnbench.figures.style import COLOURS, STYLE, save
+from rnnbench.figures import COLOURS, STYLE, save
 
 NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 

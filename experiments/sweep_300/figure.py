@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from rnnbench import load_runs
-from rnnbench.figures.scores import score_by_value
-from rnnbench.figures.style import save
+from rnnbench.figures import save, score_by_value
 
 if __name__ == "__main__":
     source, folder = map(Path, sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Which runs are compared with which: a panel for each task, in it a line for each setting, its runs are its seeds."""
+"""Which runs are compared: a panel for each task, in it a line for each setting, whose runs are its seeds."""
 
 import re
 from typing import Any
@@ -29,13 +29,13 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
     panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
     lines = _labels(runs, [panels, runs["model.name"]], others, runs["model.name"].map(cell_label))
     seed: Any = runs.get("seed", pd.NA)
-    compared = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
+    labelled = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
         seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
     )
     for name, prefix in (("result", "final"), ("chance", "chance")):
-        compared[name] = [row.get(f"{prefix}.{row['score']}", np.nan) for _, row in runs.iterrows()]
-        compared[name] = compared[name].astype(float)
-    return compared
+        labelled[name] = [row.get(f"{prefix}.{row['score']}", np.nan) for _, row in runs.iterrows()]
+        labelled[name] = labelled[name].astype(float)
+    return labelled
 
 
 def config_keys(runs: pd.DataFrame) -> list[str]:
@@ -58,7 +58,12 @@ def title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def in_order(compared: pd.DataFrame) -> list[tuple[str, str]]:
+def breakdown_label(by: str) -> str:
+    """How that by which a score is broken down is called in figures and tables."""
+    return "distance from the cue to the answer (steps)" if by == "distance" else metric_label(by)
+
+
+def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
     """The distinct (line, model): RNN, LSTM, GRU, then other cells by name; a cell's settings by their values."""
     known = list(_CELLS)
 
@@ -68,7 +73,7 @@ def in_order(compared: pd.DataFrame) -> list[tuple[str, str]]:
         natural = [(float(text), "") if odd % 2 else (0.0, text) for odd, text in enumerate(numbers)]
         return known.index(model) if model in known else len(known), model, natural
 
-    distinct = compared[["line", "model"]].drop_duplicates()  # of very many rows
+    distinct = labelled[["line", "model"]].drop_duplicates()  # of very many rows
     return sorted(zip(distinct["line"], distinct["model"], strict=True), key=key)
 
 

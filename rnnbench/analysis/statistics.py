@@ -1,9 +1,9 @@
 """Statistics of runs, pandas in and pandas out: what a set of seeds says, and how sure it is.
 
-All functions take what `rnnbench.comparison.compare` makes of the runs: a row a run, with its panel (task), line
-(setting), seed, status, result, score_goal, solved_at and reached. Runs that are still training are left out. One that
-diverged is not: its result counts as worse than any other, and it never solves its task. Nothing here reports the
-best of several seeds.
+All functions but `tuned` take what `analysis.settings.label_runs` makes of the runs: a row a run, with its panel
+(task), line (setting), seed, status, result, score_goal, solved_at and reached. Runs that are still training are left
+out. One that diverged is not: its result counts as worse than any other, and it never solves its task. Nothing here
+reports the best of several seeds.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ SETTING = ("panel", "line")
 """Columns that name a setting."""
 
 
-def summarize(compared: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
+def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
     """One row a setting.
 
     Columns: those of `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
@@ -32,7 +32,7 @@ def summarize(compared: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFra
     steps_to_solve (`median_steps_to_solve`).
     """
     rows = []
-    for key, group in _settings(compared, by):
+    for key, group in _settings(labelled, by):
         results = results_of(group)
         low, high = bootstrap_median(results)
         solved = int(group["solved_at"].notna().sum())
@@ -59,11 +59,11 @@ def summarize(compared: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def results_of(compared: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def results_of(labelled: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Each run's final score; that of a diverged run is infinitely bad."""
-    worst = np.where(compared["score_goal"] == "max", -np.inf, np.inf)
-    diverged = (compared["status"] == "diverged").to_numpy()
-    return np.where(diverged, worst, compared["result"].to_numpy(float))
+    worst = np.where(labelled["score_goal"] == "max", -np.inf, np.inf)
+    diverged = (labelled["status"] == "diverged").to_numpy()
+    return np.where(diverged, worst, labelled["result"].to_numpy(float))
 
 
 def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: float) -> float:
@@ -108,7 +108,7 @@ def bootstrap_median(
     return quantile(medians, tail), quantile(medians, 1 - tail)
 
 
-def survival(compared: pd.DataFrame) -> pd.DataFrame:
+def survival(labelled: pd.DataFrame) -> pd.DataFrame:
     """The share of runs that have not solved their task after so many steps (Kaplan & Meier 1958).
 
         S(t) = product over t_i <= t of (1 - d_i / n_i)
@@ -118,34 +118,38 @@ def survival(compared: pd.DataFrame) -> pd.DataFrame:
 
     Columns: step, unsolved, from step 0 on.
     """
-    solved = compared["solved_at"].notna().to_numpy()
-    last = np.where(compared["status"] == "diverged", np.inf, compared["reached"].to_numpy(float))
-    times = np.where(solved, compared["solved_at"].to_numpy(float, na_value=np.nan), last)
-    rows, share = [(0, 1.0)], 1.0
-    for step in np.unique(times[solved]):
-        share *= 1 - np.sum(times[solved] == step) / np.sum(times >= step)
-        rows.append((int(step), float(share)))
-    return pd.DataFrame(rows, columns=["step", "unsolved"])
+    from scipy.stats import CensoredData, ecdf
+
+    solved = labelled["solved_at"].notna().to_numpy()
+    solved_at = labelled["solved_at"].to_numpy(float, na_value=np.nan)[solved]
+    last = labelled["reached"].to_numpy(float)
+    for_ever = max([*last, *solved_at], default=0.0) + 1  # scipy takes finite times alone
+    last = np.where(labelled["status"] == "diverged", for_ever, last)[~solved]
+    curve = ecdf(CensoredData(uncensored=solved_at, right=last)).sf
+    at = np.isin(curve.quantiles, solved_at)
+    return pd.DataFrame(
+        {"step": [0, *curve.quantiles[at].astype(int)], "unsolved": [1.0, *curve.probabilities[at]]},
+    )
 
 
-def median_steps_to_solve(compared: pd.DataFrame) -> float:
+def median_steps_to_solve(labelled: pd.DataFrame) -> float:
     """The first step at which half of the runs have solved the task; NaN where too few ever did."""
-    curve = survival(compared)
+    curve = survival(labelled)
     reached = curve["step"][curve["unsolved"] <= 0.5 + 1e-12]
     return float(reached.iloc[0]) if len(reached) else float("nan")
 
 
-def paired(compared: pd.DataFrame) -> pd.DataFrame:
+def paired(labelled: pd.DataFrame) -> pd.DataFrame:
     """Every two settings of a task compared seed by seed: the same seed draws the same data.
 
     Columns: panel, line and other; seeds (which both have); better, equal and worse (seeds in which `line` is so);
     difference (median over seeds of line - other) with its bootstrap interval low..high; p (Wilcoxon's signed-rank
     test, two-sided, NaN without a difference). Where one of two runs diverged it lost; the difference is infinite.
     """
-    from scipy.stats import wilcoxon
+    from scipy.stats import rankdata, wilcoxon
 
     rows = []
-    for (panel,), group in _settings(compared, ["panel"]):
+    for (panel,), group in _settings(labelled, ["panel"]):
         sign = 1 if group["score_goal"].iloc[0] == "max" else -1
         scores = group.assign(result=results_of(group)).pivot_table(
             index="seed", columns="line", values="result", aggfunc="median", sort=False
@@ -157,7 +161,7 @@ def paired(compared: pd.DataFrame) -> pd.DataFrame:
                 ours, theirs = both[line].to_numpy(), both[other].to_numpy()
                 difference = np.where(ours == theirs, 0.0, ours - np.where(ours == theirs, 0.0, theirs))
                 low, high = bootstrap_median(difference)
-                ranks = np.sign(difference) * np.argsort(np.argsort(np.abs(difference))) if len(both) else difference
+                ranks = np.sign(difference) * rankdata(np.abs(difference))  # finite where a difference is not
                 rows.append(
                     {
                         "panel": panel,
@@ -170,9 +174,7 @@ def paired(compared: pd.DataFrame) -> pd.DataFrame:
                         "difference": quantile(difference, 0.5),
                         "low": low,
                         "high": high,
-                        "p": float(wilcoxon(difference if np.isfinite(difference).all() else ranks).pvalue)
-                        if np.any(difference != 0)
-                        else float("nan"),
+                        "p": float(wilcoxon(ranks).pvalue) if np.any(ranks != 0) else float("nan"),
                     }
                 )
     return pd.DataFrame(rows)
@@ -212,9 +214,9 @@ def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str 
             told = "; ".join(f"{cell}: {n} values, {r} runs, {s} steps" for cell, (n, r, s) in budgets.items())
             raise UserError(f"{axis} was not tuned with equal budgets on {task} ({told})")
         for cell, group in cells:
-            compared = label_runs(group).assign(value=group[axis].to_numpy())
-            medians = {value: quantile(results_of(own), 0.5) for value, own in compared.groupby("value")}
-            pick = max if compared["score_goal"].iloc[0] == "max" else min
+            labelled = label_runs(group).assign(value=group[axis].to_numpy())
+            medians = {value: quantile(results_of(own), 0.5) for value, own in labelled.groupby("value")}
+            pick = max if labelled["score_goal"].iloc[0] == "max" else min
             best: Any = pick(medians, key=lambda value: medians[value])
             fresh = of_task[~for_tuning & of_task[by].eq(group[by].iloc[0]) & of_task[axis].eq(best)]
             if fresh.empty:
@@ -223,6 +225,6 @@ def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str 
     return pd.concat(chosen, ignore_index=True)
 
 
-def _settings(compared: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
-    done = compared[compared["status"] != "running"]
+def _settings(labelled: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    done = labelled[labelled["status"] != "running"]
     return [(key if isinstance(key, tuple) else (key,), group) for key, group in done.groupby(list(by), sort=False)]

@@ -1,9 +1,8 @@
 """Summaries as text: what the commands print and the page shows."""
 
-from typing import Any
-
 import pandas as pd
 
+from rnnbench.analysis.numbers import interval, number, percent
 from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import in_order, metric_label
 
@@ -26,13 +25,13 @@ def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
         rows.append(
             [
                 line,
-                _number(row["median"]),
-                f"{_number(row['low'])}..{_number(row['high'])}",
-                f"{_number(row['q25'])}..{_number(row['q75'])}",
+                number(row["median"]),
+                interval(row["low"], row["high"]),
+                interval(row["q25"], row["q75"]),
                 str(row["runs"]),
                 str(row["diverged"]),
-                f"{row['solved']} ({row['solved_rate']:.0%})",
-                f"{row['solved_low']:.0%}..{row['solved_high']:.0%}",
+                f"{row['solved']} ({percent(row['solved_rate'])}%)",
+                f"{percent(row['solved_low'])}%..{percent(row['solved_high'])}%",
                 "-" if pd.isna(row["steps_to_solve"]) else f"{row['steps_to_solve']:.0f}",
             ]
         )
@@ -50,29 +49,22 @@ def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
             [
                 f"{row['line']} - {row['other']}",
                 *(str(row[count]) for count in ("seeds", "better", "equal", "worse")),
-                _number(row["difference"]),
-                f"{_number(row['low'])}..{_number(row['high'])}",
-                "-" if pd.isna(row["p"]) else f"{row['p']:.2g}",
+                number(row["difference"]),
+                interval(row["low"], row["high"]),
+                number(row["p"], 2),
             ]
         )
     return rows
-
-
-def _number(value: Any) -> str:
-    if pd.isna(value):
-        return "-"
-    return "diverged" if abs(value) == float("inf") else f"{value:.3g}"
 
 
 RIGHT = " (right)"
 """Ends the heading of the continuation that is."""
 
 
-def completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
+def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
     """For every prompt a table: how probable each setting finds each continuation, and which one is right."""
-    finished = compared[compared["status"] == "finished"]
-    rows = showcase.merge(finished, on="run_id")
-    rows = at_last_step(rows)
+    finished = labelled[labelled["status"] == "finished"]
+    rows = at_last_step(showcase.merge(finished, on="run_id"))
     tables = {}
     for prompt, of_prompt in rows.groupby("prompt", sort=False):
         right = dict(of_prompt.groupby("continuation", sort=False)["correct"].first())
@@ -84,7 +76,7 @@ def completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Row
             )
             wanted = [name for name, is_right in right.items() if is_right]
             hits = int(own.idxmax(axis=1).isin(wanted).sum())
-            medians = [f"{100 * own[name].median():.0f} %" for name in right]
+            medians = [f"{percent(own[name].median())}%" for name in right]
             table.append([line, *medians, f"{hits} of {len(own)}"])
         tables[f'"{_sentence(str(prompt))} ___"'] = table
     return tables

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +14,7 @@ from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import Rows, heading, pair_rows, summary_rows
 from rnnbench.analysis.tables import load_runs
+from rnnbench.commands import terminal
 from rnnbench.errors import UserError
 
 
@@ -55,20 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{arguments.tune} was chosen for each cell by the median over the tuning seeds {seeds}; shown are others."
         )
         runs = statistics.tuned(runs, arguments.tune, arguments.tuning_seeds)
-    compared = label_runs(runs)
-    unfinished = int((compared["status"] == "running").sum())
-    if unfinished == len(compared):
+    labelled = label_runs(runs)
+    unfinished = int((labelled["status"] == "running").sum())
+    if unfinished == len(labelled):
         raise UserError(f"{arguments.folder}: no run is finished yet ({unfinished} are not)")
-    summary, pairs = statistics.summarize(compared), statistics.paired(compared)
+    summary, pairs = statistics.summarize(labelled), statistics.paired(labelled)
     if unfinished:
         note = f"{note} {unfinished} unfinished runs are left out.".strip()
 
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = terminal.console()
     sections = []
-    for panel in compared["panel"].unique():
-        of_task = compared[compared["panel"] == panel]
+    for panel in labelled["panel"].unique():
+        of_task = labelled[labelled["panel"] == panel]
         order = [line for line, _ in in_order(of_task)]
         sections.append((heading(of_task), summary_rows(summary, panel, order)))
         if (own := pair_rows(pairs, panel, order)) and len(own) > 1:
@@ -93,9 +90,7 @@ def _seeds(text: str) -> set[int]:
 
 
 def _rich(rows: Rows) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for column, name in enumerate(rows[0]):
-        table.add_column(Text(name), justify="right" if column else "left")
+    table = terminal.table(*rows[0])
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     return table

@@ -1,29 +1,31 @@
-"""`rnnbench show DIR`: results as tables in the terminal, the models' completions, and the drawn."""
+"""`rnnbench show DIR`: results as tables in the terminal, the models' completions, and figures."""
 
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich import box
+from matplotlib.figure import Figure
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from rnnbench import figures as drawn
-from rnnbench.analysis.settings import in_order, label_runs, metric_label
+from rnnbench.analysis.numbers import number, percent
+from rnnbench.analysis.selection import at_last_step
+from rnnbench.analysis.settings import breakdown_label, in_order, label_runs, metric_label
 from rnnbench.analysis.summaries import RIGHT, completions
-from rnnbench.analysis.tables import (
-    load_metrics,
-    load_runs,
-    load_scores,
-    load_showcase,
-    load_table,
-)
+from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, table_names
+from rnnbench.commands import terminal
 from rnnbench.errors import UserError
+from rnnbench.figures.probed import probe_figures
+from rnnbench.probes.finding import drawers
+from rnnbench.records.bins import bin_label
+
+MEASURED_BY_COMMAND = ("spectra", "memory")
+"""Tables that `rnnbench probe` fills and training does not, unless it is told to."""
 
 MAX_NAMED = 8
 """Unfinished or diverged runs that are named one by one."""
@@ -40,78 +42,84 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench show",
-        description="Shows what was trained: for every task the cells' scores by distance (median, and minimum to "
+        description="Shows what was trained: for every task the cells' scores in parts (median, and minimum to "
         "maximum over seeds), how they complete the task's sentences, and drawn.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
     parser.add_argument(
         "--figures", metavar="DIR2", type=Path, help="where the figures are written (default: DIR/figures)"
     )
+    parser.add_argument(
+        "--probes",
+        metavar="NAME,...",
+        type=lambda text: text.split(","),
+        default=[],
+        help="dotted names of probes of your own, whose figures are drawn too",
+    )
     arguments = parser.parse_args(argv)
     runs = load_runs(arguments.folder)
     scores, showcase = load_scores(arguments.folder), load_showcase(arguments.folder)
 
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # a file is as wide as its tables
-    compared = label_runs(runs)
-    for panel in compared["panel"].unique():
-        of_task = compared[compared["panel"] == panel]
-        for shown in (*_score_table(panel, of_task, scores), *_notes(of_task, runs), *_completions(of_task, showcase)):
+    console = terminal.console()
+    labelled = label_runs(runs)
+    for panel in labelled["panel"].unique():
+        of_task = labelled[labelled["panel"] == panel]
+        for shown in (*_score_tables(panel, of_task, scores), *_notes(of_task, runs), *_completions(of_task, showcase)):
             console.print(shown, soft_wrap=isinstance(shown, Text))
     sys.stdout.flush()
-    _write_figures(console, arguments.folder, arguments.figures or arguments.folder / "figures", runs, scores)
+    figures = _figures(arguments.folder, runs, scores, arguments.probes)
+    _write_figures(console, figures, arguments.figures or arguments.folder / "figures")
+    if not set(MEASURED_BY_COMMAND) & set(table_names(arguments.folder)):
+        console.print("no figures of Jacobians and memory: rnnbench probe measures them")
     return 0
 
 
-def _table(*headings: str) -> Table:
-    """An empty table: names at the left, numbers at the right, narrow enough for a terminal of 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("")
-    for heading in headings:
-        table.add_column(Text(heading), justify="right")
-    return table
+def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
+    """A table for each breakdown of the score, or one of the score alone."""
+    finished = labelled[labelled["status"] == "finished"]
+    table = scores[scores["metric"] == labelled["score"].iloc[0]].merge(finished, on="run_id")
+    table = at_last_step(table)
+    shown: list[RenderableType] = []
+    for by in table["by"].unique() if len(table) else [None]:
+        shown += _score_table(panel, labelled, table[table["by"] == by], by)
+    return [*shown, Text("\nmedian of the finished seeds, below it minimum..maximum", style="dim")]
 
 
-def _score_table(panel: str, compared: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
-    """A row for each setting: the score by distance and overall, median above range, of its finished runs."""
-    score, goal, chance = compared["score"].iloc[0], compared["score_goal"].iloc[0], compared["chance"].iloc[0]
-    finished = compared[compared["status"] == "finished"]
-    last = scores["step"] == scores.groupby("run_id")["step"].transform("max")
-    table = scores[last & (scores["by"] == "distance") & (scores["metric"] == score)].merge(finished, on="run_id")
+def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: str | None) -> list[RenderableType]:
+    """A row for each setting: the score in every bin and overall, median above range, of its finished runs."""
+    score, goal, chance = labelled["score"].iloc[0], labelled["score_goal"].iloc[0], labelled["chance"].iloc[0]
+    finished = labelled[labelled["status"] == "finished"]
     bins = [(int(low), int(high)) for low, high in np.unique(table[["low", "high"]], axis=0)]
     shares = goal == "max" and finished["result"].between(0, 1).all()
-    number: Callable[[float], str] = _percent if shares else _number
+    as_text: Callable[[float], str] = percent if shares else functools.partial(number, digits=2)
     unit = " in %" if shares else " (lower is better)" if goal == "min" else ""
-    by_distance = ", by distance from the cue to the answer" if bins else ""
-    headings = [f"{low}-{high}" if low < high else f"{high}" for low, high in bins]
-    shown = _table(*headings, "all", "seeds", "solved")
+    title = f"\n{panel}: {metric_label(score)}{unit}{f', by {breakdown_label(by)}' if by else ''}\n"
+    shown = terminal.table("", *(bin_label(*each) for each in bins), "all", "seeds", "solved")
     best = [_best(table[table["high"] == high].groupby("line")["value"].median(), goal) for _, high in bins]
     best.append(_best(finished.groupby("line")["result"].median(), goal))
-    for line, _ in in_order(compared):
+    for line, _ in in_order(labelled):
         own = finished[finished["line"] == line]
         values = [table["value"][(table["line"] == line) & (table["high"] == high)] for _, high in bins]
         cells: list[RenderableType] = [
-            _cell(column.to_numpy(), number, top) for column, top in zip([*values, own["result"]], best, strict=True)
+            _cell(column.to_numpy(), as_text, top) for column, top in zip([*values, own["result"]], best, strict=True)
         ]
-        every = int((compared["line"] == line).sum())
+        every = int((labelled["line"] == line).sum())
         seeds = f"{len(own)}" if len(own) == every else f"{len(own)} of {every}"
         shown.add_row(Text(line, style="bold"), *cells, seeds, f"{own['solved_at'].notna().sum()}")
     if not np.isnan(chance):
         shown.add_section()
-        shown.add_row("chance", *[number(chance)] * (len(bins) + 1), "", "", style="dim")
-    title = Text(f"\n{panel}: {metric_label(score)}{unit}{by_distance}\n", style="bold")
-    return [title, shown, Text("\nmedian of the finished seeds, below it minimum..maximum", style="dim")]
+        shown.add_row("chance", *[as_text(chance)] * (len(bins) + 1), "", "", style="dim")
+    return [Text(title, style="bold"), shown]
 
 
-def _cell(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", number: Callable[[float], str], best: float) -> Text:
+def _cell(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", as_text: Callable[[float], str], best: float) -> Text:
     """A median, bold where it is the best of its column, above the range."""
     if len(values) == 0:
         return Text("-", style="dim")
     median = float(np.median(values))
-    text = Text(number(median), style="bold" if median == best else "")
+    text = Text(as_text(median), style="bold" if median == best else "")
     if len(values) > 1:
-        text.append(f"\n{number(values.min())}..{number(values.max())}", style="not bold dim")
+        text.append(f"\n{as_text(values.min())}..{as_text(values.max())}", style="not bold dim")
     return text
 
 
@@ -119,20 +127,12 @@ def _best(medians: "pd.Series[float]", goal: str) -> float:
     return medians.max() if goal == "max" else medians.min()
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2g}"
-
-
-def _notes(compared: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
+def _notes(labelled: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
     """What the table leaves out: runs that diverged or are not finished."""
     steps = dict(zip(runs["run_id"], runs["train.steps"], strict=True)) if "train.steps" in runs else {}
     notes = []
     for status, kind in (("diverged", "diverged"), ("running", "unfinished")):
-        found = compared[compared["status"] == status]
+        found = labelled[labelled["status"] == status]
         names = [
             f"{run.line} seed {run.seed} ({run.run_id}) at step {run.reached}"
             + (f" of {steps[run.run_id]}" if run.run_id in steps else "")
@@ -146,10 +146,10 @@ def _notes(compared: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
     return notes
 
 
-def _completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> list[RenderableType]:
+def _completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> list[RenderableType]:
     shown: list[RenderableType] = []
-    for sentence, (headings, *rows) in completions(compared, showcase).items():
-        table = _table(*headings[1:])
+    for sentence, (headings, *rows) in completions(labelled, showcase).items():
+        table = terminal.table(*headings)
         for line, *cells in rows:
             styles = ["bold" if heading.endswith(RIGHT) else "" for heading in headings[1:]]
             table.add_row(Text(line, style="bold"), *map(Text, cells, styles))
@@ -157,34 +157,27 @@ def _completions(compared: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
     return shown
 
 
-def _write_figures(console: Console, folder: Path, figures: Path, runs: pd.DataFrame, scores: pd.DataFrame) -> None:
-    """Draws what there is to draw, and prints where it is."""
-    metrics, flow, traces = load_metrics(folder), load_table(folder, "gradient_flow"), load_table(folder, "gate_traces")
-    drawings = {
-        "score_by_distance": lambda: drawn.score_by_distance(scores, runs),
-        "learning_curves": lambda: drawn.learning_curves(metrics, runs),
-        "gradient_flow": lambda: drawn.gradient_flow(flow, runs),
-        "gradient_map": lambda: drawn.gradient_map(flow, runs),
-        "half_life": lambda: drawn.half_life(metrics, runs),
+def _figures(
+    folder: Path, runs: pd.DataFrame, scores: pd.DataFrame, probes: Sequence[str]
+) -> dict[str, Callable[[], Figure]]:
+    """What there is to draw, by the figure's name."""
+    metrics = load_metrics(folder)
+    return {
+        **{f"score_by_{by}": functools.partial(drawn.scores_by, scores, runs, by) for by in scores["by"].unique()},
+        "learning_curves": functools.partial(drawn.learning_curves, metrics, runs),
+        "half_life": functools.partial(drawn.half_life, metrics, runs),
+        **probe_figures(folder, runs, drawers(probes)),
     }
-    for model, own in runs[runs["run_id"].isin(traces["run_id"])].groupby("model.name"):
-        drawings[f"gates_{model}"] = functools.partial(drawn.gate_traces, traces, own)
+
+
+def _write_figures(console: Console, figures: Mapping[str, Callable[[], Figure]], folder: Path) -> None:
+    """Draws what there is to draw, and prints where it is, or why it is not there."""
     console.print()
-    spectra, gates, memory = load_table(folder, "spectra"), load_table(folder, "gates"), load_table(folder, "memory")
-    if spectra.empty:
-        console.print("no figures of Jacobians and memory: rnnbench probe measures them")
-    else:
-        drawings |= {
-            "singular_values": lambda: drawn.singular_values(spectra, runs),
-            "lyapunov_exponents": lambda: drawn.lyapunov_exponents(spectra, runs),
-            "time_constants": lambda: drawn.time_constants(gates, runs),
-            "memory": lambda: drawn.memory(memory, runs),
-        }
-    for name, draw in drawings.items():
+    for name, draw in figures.items():
         try:
             figure = draw()
         except UserError as error:
             console.print(Text(f"no figure {name}: {error}"), soft_wrap=True)
             continue
-        for path in drawn.save(figure, figures / name):
+        for path in drawn.save(figure, folder / name):
             console.print(Text(f"written: {path}"), soft_wrap=True)

@@ -1,18 +1,15 @@
 """`rnnbench status DIR`: how far the sweeps in a folder are."""
 
 import argparse
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from rnnbench.analysis.settings import cell_label, title
+from rnnbench.commands import terminal
 from rnnbench.errors import UserError
 from rnnbench.records.folders import is_held, job_folders
 from rnnbench.records.plans import planned_runs
@@ -40,16 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench status",
-        description="Shows how far the runs are: finished, diverged, running, interrupted (the same command goes on "
-        "with them), missing (asked for by a sweep and not begun), and about how long the rest takes.",
+        description="Shows how far the runs are: finished, diverged, running, interrupted (the same command resumes "
+        "them), missing (asked for by a sweep and not begun), and about how long the rest takes.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one sweep or of many (output=DIR)")
     arguments = parser.parse_args(argv)
     runs, seconds_per_step, busy = _read(arguments.folder)
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for heading in ("", "runs", *KINDS, "time left"):
-        table.add_column(heading, justify="left" if heading == "" else "right")
+    table = terminal.table("", "runs", *KINDS, "time left")
     groups: dict[tuple[str, str], list[_Run]] = defaultdict(list)
     for run in runs:
         groups[run.task, run.model].append(run)
@@ -67,10 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     counts = Counter(run.kind for run in runs)
     table.add_section()
     table.add_row("all", str(len(runs)), *(str(counts[k]) if counts[k] else "" for k in KINDS), _duration(total))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    terminal.console().print(table)
     return 0
 
 

@@ -82,7 +82,7 @@ def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> 
 
 def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located: bool) -> dict[str, Any]:
     """`checked`, and where `located`, a function stands for its dotted name."""
-    target = _locate(node.get("_target_"), f"{path}._target_")
+    target = locate(node.get("_target_"), f"{path}._target_")
     name = node["_target_"]
     parameters = _parameters(target)
     if parameters is None:
@@ -125,7 +125,7 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
 
 def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     """Keys of a node that its `_target_` marks as foldable, where they hold numbers."""
-    parameters = _parameters(_locate(node.get("_target_"), f"{path}._target_")) or []
+    parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
     marked = {parameter.name for parameter in parameters if is_foldable(parameter.annotation)}
     return {key for key, value in node.items() if key in marked and is_number(value)}
 
@@ -141,7 +141,7 @@ def _checked_value(value: Any, hint: Any, path: str, located: bool) -> Any:
     elif _contains_target(value):
         return [_checked_value(item, Any, f"{path}.{i}", located) for i, item in enumerate(value)]
     elif isinstance(value, str) and "." in value and takes_function(hint):
-        if returns_function(_locate(value, path), hint):
+        if returns_function(locate(value, path), hint):
             raise UserError(f"{path}: {value} makes a function: expected what it makes, by {{_target_: {value}}}")
         return {"_target_": "hydra.utils.get_object", "path": value} if located else value
     if not fits(value, hint):
@@ -156,7 +156,7 @@ def without_name(node: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key != "name"}
 
 
-def _locate(target: Any, path: str) -> Any:
+def locate(target: Any, path: str) -> Any:
     """The object of a dotted name, e.g. `optax.adam`."""
     if not isinstance(target, str) or "." not in target.strip("."):
         raise UserError(

@@ -1,13 +1,20 @@
-"""What the gates do: word by word, and for how long a unit holds what it has."""
+"""What the gates do: word by word, and for how long a unit keeps a state."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from rnnbench.analysis.selection import at_last_step, top_layer
-from rnnbench.analysis.settings import cell_label, in_order, label_runs
+from rnnbench.analysis.settings import cell_label, label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures.style import MORE_COLOURS, grid, panels_of, plain, styled
+from rnnbench.figures.legends import legend, states_legend
+from rnnbench.figures.looks import setting_looks
+from rnnbench.figures.panels import draw_states, grid, panels_of
+from rnnbench.figures.states import state_dashes
+from rnnbench.figures.style import plain, styled
+
+LONGEST = 1e6
+"""Steps that are drawn of a unit which keeps its state for ever."""
 
 
 @styled
@@ -18,7 +25,7 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
     mean where there is one sentence. Colours go from 0 to 1, for gates with a sign from -1 to 1.
 
     Args:
-        traces: from `load_gate_traces`.
+        traces: the table `gate_traces`.
         runs: from `load_runs`.
         run_id: which run; by default the first one that has traces. The top layer is drawn.
 
@@ -66,38 +73,37 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
 
 
 @styled
-def time_constants(gates: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Time constants 1 / (1 - mean) of every gate between 0 and 1, sorted over the units of all seeds.
+def time_constants(retention: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """Time constants 1 / (1 - mean over time) of the factor by which a unit keeps a state, in steps.
 
-    Of an LSTM's forget gate and a GRU's update gate it is for how many steps a unit holds what it has. The mean is over
-    the probe batch and time, of the top layer. A panel for each cell and task, a line for each gate.
+    After so many steps a state that nothing is added to has shrunk to about 1 / e. The factor is an LSTM's forget gate
+    for c and a GRU's update gate for h. Of the top layer: the units of each run from the shortest to the longest time
+    constant, so that the median at 50 % is that of the middle unit.
 
     Args:
-        gates: from `load_gates`.
+        retention: the table `retention`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
-        UserError: no run was probed, or no gate is between 0 and 1.
+        UserError: no run was probed, or no cell has such a factor.
     """
     runs = label_runs(runs)
-    table = top_layer(gates[gates["time_constant"].notna()]).merge(runs, on="run_id")
+    means = top_layer(retention).groupby(["run_id", "state", "unit"], as_index=False)["mean"].mean()
+    means["steps"] = 1 / (1 - means["mean"].clip(upper=1 - 1 / LONGEST))
+    of_state = means.groupby(["run_id", "state"])["steps"]
+    means["share"] = 100 * (of_state.rank(method="first") - 0.5) / of_state.transform("size")
+    table = means.merge(runs, on="run_id")
     if table.empty:
-        raise UserError("no gates between 0 and 1 were recorded (rnnbench probe RUN records them)")
-    means = table.groupby(["panel", "line", "gate", "run_id", "unit"], sort=False)["mean"].mean()
-    constants = (1 / (1 - means.clip(upper=1 - 1e-6))).reset_index(name="steps")
-    lines = [(panel, line) for panel in panels_of(runs, table) for line, _ in in_order(table[table["panel"] == panel])]
-    lines = [(p, n) for p, n in lines if ((constants["panel"] == p) & (constants["line"] == n)).any()]
-    figure, panels = grid(lines, sharey=True)
-    for (panel, line), axes in panels.items():
-        own = constants[(constants["panel"] == panel) & (constants["line"] == line)]
-        for number, (gate, of_gate) in enumerate(own.groupby("gate")):
-            steps = np.sort(of_gate["steps"])
-            share = np.linspace(0, 100, len(steps))
-            axes.plot(share, steps, label=plain(str(gate)), color=MORE_COLOURS[number % len(MORE_COLOURS)])
+        raise UserError("no retention of states was recorded (rnnbench probe RUN records it)")
+    looks, dashes = setting_looks(runs), state_dashes(table)
+    figure, panels = grid(panels_of(runs, table))
+    for name, axes in panels.items():
+        draw_states(axes, table[table["panel"] == name], looks, dashes, "share", "steps")
         axes.set_yscale("log")
-        axes.set_title(f"{plain(line)}: {plain(panel)}")
+        axes.set_xlim(0, 100)
+        axes.set_xticks(np.arange(0, 101, 25))
         axes.set_xlabel("units, in % of all")
         axes.set_ylabel("time constant (steps)")
-        axes.grid(axis="y", color="#E5E5E5")
-        axes.legend()
+        axes.grid(axis="y")
+    legend(figure, table, looks, states_legend(table))
     return figure

@@ -7,20 +7,11 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.selection import at_last_step, relative_flow, top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures.style import (
-    GREY,
-    coloured_lines,
-    dashes,
-    draw_seeds,
-    draw_states,
-    grid,
-    legend,
-    paler,
-    panels_of,
-    plain,
-    states_legend,
-    styled,
-)
+from rnnbench.figures.legends import legend, states_legend
+from rnnbench.figures.looks import GREY, setting_looks, settings
+from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
+from rnnbench.figures.states import layers, state_dashes, states
+from rnnbench.figures.style import plain, styled
 
 _SMALLEST_NORM = 1e-9
 """Gradient flow is drawn down to this share of the last norm; what is below, or 0, leaves the panel."""
@@ -31,12 +22,13 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """How much of the gradient reaches each earlier time step: at initialisation, and after training.
 
     Drawn is ||dL/dh_t|| / ||dL/dh_T||, where T is the step whose output the loss is of (the last with a gradient), at
-    T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. A
-    cell state's ||dL/dc_t|| is dashed and relative to its own last norm above 0. Upper layers are paler. Norms below
-    1e-9, or 0, leave the panel. Of a single run the band goes from the first to the last decile of the probe batch.
+    T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. Every
+    other state has dashes of its own, and its norms are relative to its own last one above 0. Upper layers are paler.
+    Norms below 1e-9, or 0, leave the panel. Of a single run the band goes from the first to the last decile of the
+    probe batch.
 
     Args:
-        flow: from `load_gradient_flow`.
+        flow: the table `gradient_flow`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
@@ -54,26 +46,27 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = pd.concat(tables.values())
     if table.empty:
         raise UserError("no step has a gradient: all that was recorded are norms of 0")
+    looks, dashes = setting_looks(runs), state_dashes(table)
     names = panels_of(runs, table)
     figure, panels = grid([(name, moment) for name in names for moment in tables], columns=2, sharey="row")
     for (name, moment), axes in panels.items():
         rows = tables[moment][tables[moment]["panel"] == name]
-        for line, _, colour in coloured_lines(table[table["panel"] == name]):
-            for (layer, state), own in rows[rows["line"] == line].groupby(["layer", "state"]):
+        for line, look, of_line in settings(rows, looks):
+            for layer, _, dash, own in layers(of_line, dashes):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
                 seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
-                paint = paler(colour, 0.3 * layer)
-                draw_seeds(axes, seeds, paint, label=line, linestyle=dashes(state))
+                of_layer = look.paler(0.3 * layer)
+                draw_seeds(axes, seeds, of_layer, line, dash)
                 if len(seeds.columns) == 1:  # there are no seeds to differ, but the examples do
                     one = own.sort_values("before")
                     low, high = one["q10"] / one["last"], one["q90"] / one["last"]
-                    axes.fill_between(one["before"], low, high, color=paint, alpha=0.16, linewidth=0)
+                    axes.fill_between(one["before"], low, high, color=of_layer.colour, alpha=0.16, linewidth=0)
         if rows.empty:
             axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yscale("log")
         axes.set_title(f"{plain(name)}: {moment}")
         axes.set_xlabel("steps before the answer")
-        axes.grid(axis="y", color="#E5E5E5")
+        axes.grid(axis="y")
     for name in names:
         shares = table["share"][(table["panel"] == name) & (table["share"] > 0)]
         axes = panels[name, "at initialisation"]
@@ -81,18 +74,18 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         axes.set_ylabel("gradient norm\nrelative to the answer's")
         for moment in tables:
             panels[name, moment].set_xlim(table["before"][table["panel"] == name].max(), 0)
-    legend(figure, table, states_legend(table))
+    legend(figure, table, looks, states_legend(table))
     return figure
 
 
 @styled
 def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The half-life of the gradient on its way back, against training steps: of the top layer's h, and of c dashed.
+    """The half-life of the gradient on its way back, against training steps: of the top layer's states.
 
     A gradient that does not decay has none, and leaves a gap.
 
     Args:
-        metrics: from `load_metrics`.
+        metrics: the table `metrics`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
@@ -107,16 +100,15 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     parts = table["metric"].str.split(".", expand=True)
     table = top_layer(table.assign(layer=parts[1].astype(int), state=parts[2]))
     table["value"] = np.log(2) / table["value"].where(table["value"] > 0)
+    looks, dashes = setting_looks(runs), state_dashes(table)
     figure, panels = grid(panels_of(runs, table))
     for name, axes in panels.items():
-        rows = table[table["panel"] == name]
-        draw_states(axes, rows, "step", "value")
+        draw_states(axes, table[table["panel"] == name], looks, dashes, "step", "value")
         axes.set_yscale("log")
         axes.set_xlabel("training steps")
         axes.set_ylabel("half-life of the gradient (steps)")
-        axes.grid(axis="y", color="#E5E5E5")
-    figure.set_figwidth(max(figure.get_figwidth(), 8.8))  # as wide as the legend
-    legend(figure, table, states_legend(table))
+        axes.grid(axis="y")
+    legend(figure, table, looks, states_legend(table))
     return figure
 
 
@@ -128,7 +120,7 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     layer; a millionth and less have one colour. A panel for each cell and state.
 
     Args:
-        flow: from `load_gradient_flow`.
+        flow: the table `gradient_flow`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
@@ -141,15 +133,16 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = relative_flow(top_layer(flow)).merge(runs, on="run_id")
     if table.empty:
         raise UserError("no step has a gradient: all that was recorded are norms of 0")
-    states = {
+    looks, dashes = setting_looks(runs), state_dashes(table)
+    maps = {
         (panel, line, state): rows
         for panel in panels_of(runs, table)
-        for line, _, _ in coloured_lines(table[table["panel"] == panel])
-        for state, rows in table[(table["panel"] == panel) & (table["line"] == line)].groupby("state")
+        for line, _, own in settings(table[table["panel"] == panel], looks)
+        for state, _, rows in states(own, dashes)
     }
-    figure, panels = grid(list(states), columns=2 if len(states) % 4 == 0 else None)  # 4 or 8 fill two columns
+    figure, panels = grid(list(maps), columns=2 if len(maps) % 4 == 0 else None)  # 4 or 8 fill two columns
     for (panel, line, state), axes in panels.items():
-        rows = states[panel, line, state]
+        rows = maps[panel, line, state]
         shares = rows.groupby(["step", "before"])["share"].median().unstack().sort_index(axis=1, ascending=False)
         shown = np.log10(shares.clip(lower=1e-12))  # a norm of 0 has a colour, too
         mesh = axes.pcolormesh(shares.columns, shares.index, shown, cmap="viridis", vmin=-6, vmax=0, rasterized=True)

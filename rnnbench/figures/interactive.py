@@ -5,17 +5,18 @@ of the runs. Names from records are escaped, since plotly takes tags in text for
 """
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from matplotlib.colors import to_hex
 
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import metric_label
-from rnnbench.figures.style import coloured_lines, paler
+from rnnbench.analysis.settings import breakdown_label, metric_label
+from rnnbench.figures.looks import GREY, Look, settings
+from rnnbench.figures.states import Dash, layers, state_dashes, state_label
+from rnnbench.records.bins import bin_label
 
 MAX_SEEDS = 5
 """Of a setting, that are drawn one by one."""
@@ -31,30 +32,36 @@ _SMALLEST_DECADE = -9
 
 _BANDS = 0.5
 """Opacity of all bands of a figure together."""
-GREY = "#6B6B6B"
+
+_MARKERS = {"s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "*": "star"}
+"""Plotly's names of `looks.MARKERS`."""
+_MOST_MARKERS = 9
+"""Of a line with many points."""
 
 
 class FlowCurve(NamedTuple):
     """How much gradient a state of a setting gets.
 
     Attributes:
-        name: the setting, and which of its states where there are several.
-        look: plotly's properties of its line.
+        name: the setting, and which of its states unless it is drawn in full.
+        look: of the setting, paler in upper layers.
+        dash: of the state.
         shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps. At
             a step without an evaluation, and once it has ended, a setting has its last.
     """
 
     name: str
-    look: dict[str, Any]
+    look: Look
+    dash: Dash
     shares: pd.DataFrame
 
 
-def learning_curves(rows: pd.DataFrame) -> go.Figure:
+def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
     """The score against training steps: a setting's median and band over rows that all its seeds have."""
-    lines = coloured_lines(rows)
+    lines = list(settings(rows, looks))
     traces: list[go.Scatter] = []
-    for line, _, paint in lines:
-        whole, colour = rows[rows["line"] == line], to_hex(paint)
+    for line, look, whole in lines:
+        colour = look.colour
         own = whole[whole["step"].isin(_thinned(whole["step"], MAX_POINTS))]
         seeds = own.pivot(index="step", columns="run_id", values="value")
         common = seeds.dropna()
@@ -66,8 +73,7 @@ def learning_curves(rows: pd.DataFrame) -> go.Figure:
             gap = pd.Series([np.nan], [np.nan])  # all seeds are one trace
             apart = pd.concat([part for name in seeds for part in (seeds[name].dropna(), gap)])
             traces.append(_curve(apart, line={"color": colour, "width": 1}, opacity=0.4, **behind))
-        look = {"color": colour, "width": 2.5}
-        traces.append(_curve(common.median(axis=1), name=_label(line), line=look, legendgroup=line))
+        traces.append(_line(common.median(axis=1), look, name=_label(line), legendgroup=line))
         if (whole["status"] == "diverged").any():
             last = at_last_step(whole[whole["status"] == "diverged"]).set_index("step")["value"]
             cross = {"symbol": "x", "size": 9, "color": colour}
@@ -76,14 +82,14 @@ def learning_curves(rows: pd.DataFrame) -> go.Figure:
     return _figure(traces, xaxis={"title": {"text": "training steps"}}, yaxis=score_axis(rows))
 
 
-def scores(rows: pd.DataFrame) -> go.Figure:
+def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
     """The score in bins of what it is broken down by, at equal distances: a setting's median, minimum and maximum."""
     bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
     place = {high: number for number, high in enumerate(bins["high"])}
-    lines = coloured_lines(rows)
+    lines = list(settings(rows, looks))
     traces: list[go.Scatter] = []
-    for number, (line, _, paint) in enumerate(lines):
-        seeds = rows[rows["line"] == line].pivot(index="high", columns="run_id", values="value").dropna()
+    for number, (line, look, own) in enumerate(lines):
+        seeds = own.pivot(index="high", columns="run_id", values="value").dropna()
         shift = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # side by side: settings that are all right coincide
         seeds.index = pd.Index([place[high] + shift for high in seeds.index])
         median = seeds.median(axis=1)
@@ -93,31 +99,30 @@ def scores(rows: pd.DataFrame) -> go.Figure:
             "thickness": 1,
             "width": 3,
         }
-        look = {"color": to_hex(paint), "width": 2}
-        traces.append(_curve(median, name=_label(line), line=look, mode="lines+markers", error_y=reach))
+        marker = {"symbol": _MARKERS.get(look.marker, "circle"), "size": 7}
+        paint = {"color": look.colour, "width": 2}
+        about = {"line": paint, "marker": marker, "mode": "lines+markers", "error_y": reach}
+        traces.append(_curve(median, name=_label(line), **about))
     traces += _chance(rows, [-0.3, len(bins) - 0.7])
-    by = rows["by"].iloc[0]
-    name = "steps from the cue to the answer" if by == "distance" else _label(metric_label(by))
-    labels = [f"{low}-{high}" if low < high else f"{high}" for low, high in bins.itertuples(index=False)]
+    labels = [bin_label(low, high) for low, high in bins.itertuples(index=False)]
+    name = _label(breakdown_label(rows["by"].iloc[0]))
     axis = {"title": {"text": name}, "tickvals": list(place.values()), "ticktext": labels}
     return _figure(traces, xaxis=axis, yaxis=score_axis(rows))
 
 
-def flow_curves(rows: pd.DataFrame) -> list[FlowCurve]:
+def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve]:
     """What `relative_flow` made of the gradients, by setting, layer and state."""
     steps = _thinned(rows["step"], MAX_STEPS)
     rows = rows[rows["before"].isin(_thinned(rows["before"], MAX_POINTS))]
-    rows = rows.sort_values(["layer", "state"], ascending=[True, False], kind="stable")  # h before c
-    several = rows["layer"].nunique() > 1
+    several, dashes = rows["layer"].nunique() > 1, state_dashes(rows)
     curves = []
-    for line, _, paint in coloured_lines(rows):
-        states: Any = rows[rows["line"] == line].groupby(["layer", "state"], sort=False)
-        for (layer, state), own in states:
-            name = f"{line}{f', layer {layer + 1}' if several else ''}{', cell state' if state == 'c' else ''}"
-            look = {"color": to_hex(paler(paint, 0.3 * layer)), "dash": "solid" if state == "h" else "dash"}
+    for line, look, of_line in settings(rows, looks):
+        for layer, state, dash, own in layers(of_line, dashes):
+            name = f"{line}{f', layer {layer + 1}' if several else ''}{f', {state_label(state)}' if dash else ''}"
             shares = own.groupby(["before", "step"])["share"].median().unstack()
             every = shares.columns.union(steps)  # a setting may have been evaluated at steps of its own
-            curves.append(FlowCurve(name, look, shares.reindex(columns=every).ffill(axis=1)[steps]))
+            shares = shares.reindex(columns=every).ffill(axis=1)[steps]
+            curves.append(FlowCurve(name, look.paler(0.3 * layer), dash, shares))
     return curves
 
 
@@ -128,7 +133,7 @@ def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
     # Below the figure, where a logarithm still is.
     drawn = [curve.shares.clip(lower=10.0 ** (bottom - 3)) for curve in curves]
     traces = [
-        _curve(shares[steps[-1]], name=_label(curve.name), line=curve.look)
+        _line(shares[steps[-1]], curve.look, curve.dash, name=_label(curve.name))
         for curve, shares in zip(curves, drawn, strict=True)
     ]
     moments = [
@@ -225,6 +230,18 @@ def _curve(values: "pd.Series[float]", **about: Any) -> go.Scatter:
     """Values against their index; a line needs two of them to be seen."""
     mode = "lines" if len(values) > 1 else "markers"
     return go.Scatter(x=values.index.tolist(), y=_rounded(values), **{"mode": mode, **about})
+
+
+def _line(values: "pd.Series[float]", look: Look, dash: Dash = (), **about: Any) -> go.Scatter:
+    """A setting's curve; where the setting has a marker, some points of it are marked."""
+    width = 2.5
+    line = {"color": look.colour, "width": width}
+    if dash:
+        line["dash"] = ",".join(f"{width * length:g}px" for length in dash)
+    if look.marker:
+        marker = {"symbol": _MARKERS[look.marker], "size": 8, "maxdisplayed": _MOST_MARKERS}
+        about = {"mode": "lines+markers", "marker": marker, **about}
+    return _curve(values, line=line, **about)
 
 
 def _figure(

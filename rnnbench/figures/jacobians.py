@@ -7,27 +7,21 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.selection import top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures.style import (
-    GREY,
-    coloured_lines,
-    draw_seeds,
-    draw_states,
-    grid,
-    legend,
-    panels_of,
-    states_legend,
-    styled,
-)
+from rnnbench.figures.legends import legend, states_legend
+from rnnbench.figures.looks import GREY, setting_looks, settings
+from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
+from rnnbench.figures.states import source_label, state_dashes
+from rnnbench.figures.style import styled
 
 
 @styled
 def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The largest singular value of dh_{t+k} / dh_t against k, of the top layer; that of all states together dashed.
+    """The largest singular value of dh_{t+k} / dh_t against k, of the top layer: of one state and of all together.
 
     Above 1 (the grey line) a change of the state, or the gradient on its way back, can grow over k steps.
 
     Args:
-        spectra: from `load_spectra`.
+        spectra: the table `spectra`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
@@ -40,18 +34,17 @@ def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     if table.empty:
         raise UserError("no Jacobian was recorded (rnnbench probe RUN records it)")
     table["value"] = table["value"].clip(lower=1e-12)
+    looks, dashes = setting_looks(runs), state_dashes(table)
     figure, panels = grid(panels_of(runs, table))
     for name, axes in panels.items():
-        rows = table[table["panel"] == name]
-        draw_states(axes, rows, "lag", "value", marker="o")
+        draw_states(axes, table[table["panel"] == name], looks, dashes, "lag", "value", marker="o")
         axes.axhline(1, color=GREY, linewidth=1.6, zorder=1)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("lag k (steps)")
         axes.set_ylabel("largest singular value")
-        axes.grid(axis="y", color="#E5E5E5")
-    figure.set_figwidth(max(figure.get_figwidth(), 8.8))  # as wide as the legend
-    legend(figure, table, states_legend(table, {"h": "of h", "h,c": "of all states"}))
+        axes.grid(axis="y")
+    legend(figure, table, looks, states_legend(table, source_label))
     return figure
 
 
@@ -60,7 +53,7 @@ def lyapunov_exponents(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """Lyapunov exponents of the top layer's state, largest first; at 0 a change neither grows nor shrinks.
 
     Args:
-        spectra: from `load_spectra`.
+        spectra: the table `spectra`.
         runs: from `load_runs`; what it does not contain is not drawn.
 
     Raises:
@@ -71,16 +64,16 @@ def lyapunov_exponents(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = table[np.isfinite(table["value"])]
     if table.empty:
         raise UserError("no Lyapunov exponent was recorded (rnnbench probe RUN records them)")
+    looks = setting_looks(runs)
     figure, panels = grid(panels_of(runs, table))
     for name, axes in panels.items():
-        rows = table[table["panel"] == name]
-        for line, _, colour in coloured_lines(rows):
-            own = rows[rows["line"] == line].pivot(index="number", columns="run_id", values="value")
-            draw_seeds(axes, own.set_axis(own.index + 1), colour, label=line)
+        for line, look, own in settings(table[table["panel"] == name], looks):
+            seeds = own.pivot(index="number", columns="run_id", values="value")
+            draw_seeds(axes, seeds.set_axis(seeds.index + 1), look, line)
         axes.axhline(0, color=GREY, linewidth=1.6, zorder=1)
         axes.set_ylim(bottom=max(axes.get_ylim()[0], -3))
         axes.set_xlabel("number of the exponent")
         axes.set_ylabel("Lyapunov exponent (1 / step)")
-        axes.grid(axis="y", color="#E5E5E5")
-    legend(figure, table)
+        axes.grid(axis="y")
+    legend(figure, table, looks)
     return figure

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from rnnbench.errors import UserError
 from rnnbench.loggers.base import Logger
+from rnnbench.records.bins import bin_label
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -96,7 +97,7 @@ class WandbLogger(Logger):
         for row in _rows(tables, "metrics"):
             by_step[row["step"]][f"{row['split']}/{row['metric']}"] = row["value"]
         for row in _rows(tables, "scores"):
-            inside = f"{row['low']}-{row['high']}" if row["low"] < row["high"] else f"{row['low']}"
+            inside = bin_label(row["low"], row["high"])
             by_step[row["step"]][f"scores/{row['metric']}/{row['by']}={inside}"] = row["value"]
         norms: dict[tuple[int, int, str], list[float]] = collections.defaultdict(list)
         for row in _rows(tables, "gradient_flow"):

@@ -27,7 +27,8 @@ class Probe(abc.ABC):
     Attributes:
         name: how the probe is called in configurations and on the command line.
         tables: the columns of each table that it fills, besides `run_id` and `step`, which rnnbench adds.
-        figures: for each table the dotted names of the functions that draw it, each `(table, runs) -> Figure`.
+        figures: for each table the dotted names of the functions that draw it, each `(table, runs) -> Figure`. One
+            that takes a `run_id`, too, draws a single run, and is called for one run of each cell.
         headlines: numbers that a terminal shows, by name, and what each of them means.
     """
 

@@ -3,12 +3,12 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rnnbench import probes
 from rnnbench.config.messages import did_you_mean
-from rnnbench.config.objects import instantiate
+from rnnbench.config.objects import instantiate, locate
 from rnnbench.errors import UserError
 from rnnbench.probes.base import Probe
 
@@ -46,3 +46,17 @@ def make_probe(name: str, path: str, arguments: Mapping[str, Any] | None = None)
     if not isinstance(probe, Probe):
         raise UserError(f"{path}: expected a subclass of rnnbench.probes.Probe, got {target}")
     return probe
+
+
+def drawers(names: Sequence[str] = (), path: str = "--probes") -> dict[str, list[Callable[..., Any]]]:
+    """Returns for each table the functions that draw it, of the probes of this folder and of others by dotted name.
+
+    Raises:
+        UserError: there is no such probe, or no such function.
+    """
+    found: dict[str, list[Callable[..., Any]]] = {}
+    others = [type(make_probe(name, f"{path} {name}")) for name in names]
+    for probe in [*built_in().values(), *others]:
+        for table, figures in probe.figures.items():
+            found[table] = [locate(figure, f"{probe.name}.figures") for figure in figures]
+    return found

@@ -87,6 +87,31 @@ def test_survival_by_hand() -> None:
     assert np.isnan(statistics.median_steps_to_solve(six[3:])), "never half of them"
 
 
+def test_survival_against_the_product_of_kaplan_and_meier() -> None:
+    """Of many runs with ties among solved, censored and diverged ones, and of runs that all or none solved it."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        size = int(rng.integers(1, 15))
+        kinds = rng.choice(["solved", "finished", "diverged"], size).tolist()
+        times = rng.integers(1, 6, size).tolist()
+        few = label_runs(
+            runs(
+                solved_at=[time if kind == "solved" else None for kind, time in zip(kinds, times, strict=True)],
+                status=["diverged" if kind == "diverged" else "finished" for kind in kinds],
+                step=times,
+            )
+        )
+        last = [np.inf if kind == "diverged" else time for kind, time in zip(kinds, times, strict=True)]
+        expected, share = {0: 1.0}, 1.0
+        for step in sorted({time for kind, time in zip(kinds, times, strict=True) if kind == "solved"}):
+            solving = sum(kind == "solved" and time == step for kind, time in zip(kinds, times, strict=True))
+            share *= 1 - solving / sum(time >= step for time in last)
+            expected[step] = share
+        curve = statistics.survival(few)
+        assert curve.step.tolist() == list(expected)
+        np.testing.assert_allclose(curve.unsolved, list(expected.values()), atol=1e-12)
+
+
 def test_unsolved_runs_are_not_dropped() -> None:
     """Of those that solved it the median is 10; of all, it is not known."""
     few = label_runs(runs(solved_at=[10, 10, None, None, None]))
@@ -135,6 +160,20 @@ def test_in_a_pair_the_diverged_run_lost() -> None:
     )
     [row] = statistics.paired(label_runs(both)).to_dict("records")
     assert (row["better"], row["equal"], row["worse"]) == (0, 1, 1)
+
+
+def test_a_p_value_with_infinite_differences_counts_every_seed() -> None:
+    """The diverged run ranks above the others, and the smallest difference still counts."""
+    both = runs(
+        **{
+            "model.name": ["lstm"] * 5 + ["gru"] * 5,
+            "seed": [*range(5), *range(5)],
+            "status": ["diverged"] + ["finished"] * 9,
+            "final.accuracy": [0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6, 0.7, 0.8, 0.9],
+        }
+    )
+    [row] = statistics.paired(label_runs(both)).to_dict("records")
+    np.testing.assert_allclose(row["p"], 2 / 2**5)
 
 
 RATES = [0.001, 0.01]

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from helpers import tables_of
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from plotly.offline import get_plotlyjs
 
 from rnnbench.commands import report
 from rnnbench.errors import UserError
-from rnnbench.figures import interactive
+from rnnbench.figures.looks import COLOURS
+from rnnbench.figures.page import report_sweep, write_report
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
 
@@ -64,7 +65,7 @@ def record(root, model="gru", seed=0, status="finished", result=0.75, without=()
 
 
 def written(folder: Path) -> str:
-    return report.write_report(folder, folder / "report.html").read_text()
+    return write_report(folder, folder / "report.html").read_text()
 
 
 def section(page: str, name: str) -> str:
@@ -99,8 +100,8 @@ def test_the_command_writes_where_it_is_told(root, tmp_path_factory, capsys):
 
 
 def test_a_sweep_writes_its_page_and_does_not_fail_for_it(root, tmp_path, capsys):
-    report.report_sweep(root)
-    report.report_sweep(tmp_path / "nowhere")
+    report_sweep(root)
+    report_sweep(tmp_path / "nowhere")
     first, second = capsys.readouterr().err.splitlines()
     assert first == f"written: {root}/report.html"
     assert second.startswith("rnnbench: no report: ")
@@ -115,7 +116,7 @@ def test_what_prevents_a_page_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file/page.html", tmp_path / "results"):
         with pytest.raises(UserError, match=r"cannot write .*; --output chooses another file"):
-            report.write_report(tmp_path / "results", path)
+            write_report(tmp_path / "results", path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]
 
 
@@ -130,7 +131,7 @@ def test_learning_curves_and_scores_draw_medians_and_ranges(root):
     curves, scores, *_ = figures(written(root))
     assert trace(curves, "GRU")["x"] == [0, 20, 40]
     assert trace(curves, "GRU")["y"] == [0.25, 0.9, 0.9]
-    assert trace(curves, "GRU")["line"]["color"] == "#009e73"
+    assert trace(curves, "GRU")["line"]["color"] == COLOURS["gru"]
     assert trace(curves, "chance")["y"] == [0.25, 0.25]
     band, seeds = [trace for trace in curves["data"] if trace.get("legendgroup") == "GRU"][:2]
     assert band["y"] == [0.25, 1, 1, 0.7, 0.7, 0.25]
@@ -147,24 +148,6 @@ def test_a_run_that_diverged_has_a_cross(root):
     cross = trace(curves, "GRU, diverged")
     assert (cross["x"], cross["y"], cross["mode"]) == ([40], [0.3], "markers")
     assert trace(scores, "GRU")["y"] == [0.9, 0.45], "finished runs alone"
-
-
-def test_settings_with_steps_of_their_own_are_drawn_to_their_end():
-    """One was evaluated often and long, the other seldom, and diverged."""
-    at = {"value": 0.5, "score": "accuracy", "score_goal": "max", "chance": np.nan}
-    rnn = pd.DataFrame(
-        {"line": "RNN", "model": "rnn", "run_id": "a", "step": range(1, 2001), "status": "finished", **at}
-    )
-    gru = pd.DataFrame({"line": "GRU", "model": "gru", "run_id": "b", "step": range(101, 502, 100), **at})
-    figure = interactive.learning_curves(pd.concat([rnn, gru.assign(status="diverged")])).to_plotly_json()
-    assert trace(figure, "GRU")["x"] == [101, 201, 301, 401, 501]
-    assert trace(figure, "GRU, diverged")["x"] == [501]
-    assert trace(figure, "RNN")["x"][-1] == 2000
-    assert len(trace(figure, "RNN")["x"]) < 400
-
-    flow = pd.concat([rnn, gru]).assign(layer=0, state="h", before=0, share=0.5)
-    curves = interactive.flow_curves(flow)
-    assert [curve.shares.notna().to_numpy()[0, -1] for curve in curves] == [True, True], "what has ended keeps its last"
 
 
 def test_the_slider_and_the_maps_hold_every_training_step(root):
@@ -187,9 +170,9 @@ def test_states_of_several_layers_are_told_apart(tmp_path):
     with Records(folder, {}) as owner:
         owner.write(50, tables_of({"gradient_flow": {"run_id": folder.name, "step": 0, "time": 0, **states}}))
     flow, *maps = figures(section(written(tmp_path), "gradient-flow"))
-    names = [f"LSTM, layer {layer}{state}" for layer in (1, 2) for state in ("", ", cell state")]
+    names = [f"LSTM, layer {layer}{state}" for layer in (1, 2) for state in ("", ", cell state c")]
     assert [trace["name"] for trace in flow["data"]] == names
-    assert [trace["line"]["dash"] for trace in flow["data"]] == ["solid", "dash"] * 2
+    assert [trace["line"].get("dash", "solid") for trace in flow["data"]] == ["solid", "6.25px,3.75px"] * 2
     assert {trace["mode"] for trace in flow["data"]} == {"markers"}, "a line needs two points"
     assert len(maps) == 4
 
@@ -208,8 +191,8 @@ def test_gates_are_those_of_the_first_seed_that_finished(root):
 def test_sentences_runs_and_their_configuration(root):
     record(root, "gru", 4, **{"optimizer.learning_rate": 0.0001})
     page = written(root)
-    assert "<p>&quot;Last year, had ___&quot;</p>" in section(page, "completed-sentences")
-    assert "<tr><th>RNN</th><td>25 %</td><td>75 %</td><td>3 of 3</td></tr>" in section(page, "completed-sentences")
+    assert "<p>&#34;Last year, had ___&#34;</p>" in section(page, "completed-sentences")
+    assert "<tr><th>RNN</th><td>25%</td><td>75%</td><td>3 of 3</td></tr>" in section(page, "completed-sentences")
     runs = section(page, "runs")
     assert runs.count("train.steps: 100") == 1, "what all share is told once"
     assert runs.count("optimizer.learning_rate: 0.0001") == 1
@@ -269,12 +252,12 @@ def test_figures_draw_the_best_of_very_many_settings(tmp_path):
 
 
 def test_three_hundred_runs_fit(tmp_path):
-    page = report.write_report(ROOT / "experiments/sweep_300/results", tmp_path / "page.html")
+    page = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "page.html")
     assert page.stat().st_size < 6e6
     text = page.read_text()
     assert section(text, "runs").count("<details>") == 300 + 1
     assert max(len(figure["data"]) for figure in figures(text)) <= 50
-    again = report.write_report(ROOT / "experiments/sweep_300/results", tmp_path / "again.html")
+    again = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "again.html")
     assert again.read_bytes() == page.read_bytes()
 
 
@@ -291,7 +274,7 @@ def hostile(tmp_path):
 def test_text_from_records_is_no_markup(hostile):
     page = written(hostile)
     assert page.count("</script>") == len(figures(page)) + 2
-    assert "<img" not in page.replace(report.get_plotlyjs(), "")
+    assert "<img" not in page.replace(get_plotlyjs(), "")
     for figure in figures(page):
         for trace in figure["data"]:
             assert "<" not in trace.get("name", "")
@@ -321,7 +304,7 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
 def opened(context: BrowserContext, folder: Path) -> Page:
     """The page, with every figure drawn."""
     page = context.new_page()
-    page.goto(report.write_report(folder, folder / "report.html").as_uri())
+    page.goto(write_report(folder, folder / "report.html").as_uri())
     page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
     for plot in page.locator(".plot").all():
         plot.scroll_into_view_if_needed()
@@ -393,7 +376,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(context, hostile, root):
 @in_browser
 def test_figures_are_drawn_once_they_are_near_the_window(context, root):
     page = context.new_page()
-    page.goto(report.write_report(root, root / "report.html").as_uri())
+    page.goto(write_report(root, root / "report.html").as_uri())
     page.locator("#learning-curves .main-svg").first.wait_for()
     gates = page.locator("#gates-word-by-word .main-svg")
     assert gates.count() == 0

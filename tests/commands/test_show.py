@@ -28,12 +28,14 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
     at = {"run_id": run_id, "step": 40}
     with Records(root / run_id, {}) as owner:
         tables = {
-            "scores": {**at, "metric": score, "by": "distance", "low": [1, 3], "high": [2, 4], "value": results,
-                       "count": 8},
+            "scores": {**at, "metric": score, "by": ["distance"] * 2 + ["attractors"], "low": [1, 3, 0],
+                       "high": [2, 4, 0], "value": [*results, result], "count": 8},
             "metrics": {**at, "step": [0, 40], "split": "test", "metric": score, "value": [0.25, result]},
             "gradient_flow": {**at, "step": [0, 0, 40, 40], "layer": 0, "state": "h", "time": [0, 1, 0, 1],
                               "norm": [0.5, 1, 0.1, 1], **dict.fromkeys(("q10", "q50", "q90"), 1.0)},
         }  # fmt: skip
+        tables["gate_traces"] = {**at, "sentence": 0, "time": [0, 1], "word": ["last", "year"], "layer": 0,
+                                 "gate": "forget", "unit": 0, "value": 0.5}  # fmt: skip
         if with_showcase:
             words = {"continuation": ["need", "had"], "correct": [False, True]}
             tables["showcase"] = {**at, "prompt": PROMPT, **words, "probability": [1 - prob, prob]}
@@ -86,20 +88,45 @@ def test_the_table_holds_medians_ranges_chance_and_seeds(root, capsys):
     assert below.split() == ["50..90", "40..60", "45..75"]
     assert row(text, "chance") == ["chance", "25", "25", "25"]
     assert text.index("RNN") < text.index("GRU")
+    other = text[text.index("Copy memory: accuracy in %, by attractors") :]
+    assert row(other, "RNN") == ["RNN", "55", "55", "3", "0"]
+    assert row(other, "chance") == ["chance", "25", "25"]
+    assert text.count("median of the finished seeds") == 1
 
 
 def test_completions_show_the_median_probability_and_the_seeds_that_are_right(root, capsys):
     text = printed(capsys, root)
     part = text[text.index('"Last year, I ___"') :]
     assert re.search(r"need +had \(right\) +seeds right", part)
-    assert row(part, "RNN") == ["RNN", "60 %", "40 %", "1 of 3"]
-    assert row(part, "GRU") == ["GRU", "1 %", "99 %", "3 of 3"]
+    assert row(part, "RNN") == ["RNN", "60%", "40%", "1 of 3"]
+    assert row(part, "GRU") == ["GRU", "1%", "99%", "3 of 3"]
+
+
+def test_every_figure_is_drawn_from_its_table_and_all_runs(root, monkeypatch):
+    """So that a cell looks the same in all of them; of each cell's gates there is a figure of its own."""
+    asked = {}
+
+    def draw(name):
+        def draw(table, runs, **options):
+            asked.setdefault(name, []).append((table, len(runs), options))
+            raise UserError("not today")
+
+        return draw
+
+    names = [name for name in show.drawn.__all__ if name[0].islower() and name not in ("save", "score_by_value")]
+    for name in names:
+        monkeypatch.setattr(show.drawn, name, draw(name))
+    show.main([str(root)])
+    assert {len_of_runs for calls in asked.values() for _, len_of_runs, _ in calls} == {6}
+    assert [set(table["run_id"].str[:-1]) for table, _, _ in asked["gate_traces"]] == [{"accuracygru"}, {"accuracyrnn"}]
+    assert [options["by"] for _, _, options in asked["scores_by"]] == ["distance", "attractors"]
+    assert set(names) - set(asked) == {"time_constants"}
 
 
 @pytest.mark.usefixtures("real_files")
 def test_figures_are_written_and_named(root, capsys):
     text = printed(capsys, root, "--figures", root / "elsewhere")
-    for name in ("score_by_distance", "learning_curves", "gradient_flow"):
+    for name in ("score_by_distance", "score_by_attractors", "learning_curves", "gradient_flow"):
         for kind in ("png", "svg"):
             path = root / "elsewhere" / f"{name}.{kind}"
             assert path.stat().st_size > 1000
@@ -150,7 +177,7 @@ def test_what_goes_into_a_file_has_no_control_codes_and_fits_80_columns(root, ca
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     text = printed(capsys, root, "--figures", root / "f")
     assert "\x1b" not in text
-    assert max(len(line) for line in text.splitlines() if "written" not in line) <= 80
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("written", "no figure"))) <= 80
 
 
 def test_in_a_terminal_medians_stand_out(root, monkeypatch):

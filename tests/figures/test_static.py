@@ -6,12 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
 
 from rnnbench import figures as plots
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures import style
 
 VALUES = {"rnn": (0.5, 0.6, 0.55), "gru": (0.7, 1.0, 0.9)}
 """Scores of three seeds; the medians are neither the means nor the middle seeds."""
@@ -83,7 +81,7 @@ def legend(figure):
 
 
 def test_score_by_distance_draws_medians_and_ranges_of_the_last_step(scores, runs):
-    figure = plots.score_by_distance(scores, runs)
+    figure = plots.scores_by(scores, runs)
     (axes,) = figure.axes
     line = median_line(axes, "GRU")
     np.testing.assert_allclose(line.get_xdata(), [2 * 1.08**0.5, 4 * 1.08**0.5])  # the right one of two
@@ -100,21 +98,34 @@ def test_score_by_distance_draws_medians_and_ranges_of_the_last_step(scores, run
 
 
 def test_chance_is_drawn_and_labelled(scores, runs):
-    (axes,) = plots.score_by_distance(scores, runs).axes
+    (axes,) = plots.scores_by(scores, runs).axes
     assert "chance" in [text.get_text() for text in axes.texts]
     assert any(set(line.get_ydata()) == {0.125} for line in axes.lines)
-    (axes,) = plots.score_by_distance(scores, runs.drop(columns="chance.accuracy")).axes
+    (axes,) = plots.scores_by(scores, runs.drop(columns="chance.accuracy")).axes
     assert not axes.texts
 
 
 def test_only_finished_runs_are_compared_by_distance(scores, runs):
     runs.loc[runs["run_id"] == "gru0", "status"] = "running"
     runs.loc[runs["model.name"] == "rnn", "status"] = "diverged"
-    figure = plots.score_by_distance(scores, runs)
+    figure = plots.scores_by(scores, runs)
     np.testing.assert_allclose(median_line(figure.axes[0], "GRU").get_ydata(), [0.95 / 2, 0.95 / 4])
     assert legend(figure) == ["GRU"]
     with pytest.raises(UserError, match="no finished run has scores by distance"):
-        plots.score_by_distance(scores, runs[runs["model.name"] == "rnn"])
+        plots.scores_by(scores, runs[runs["model.name"] == "rnn"])
+
+
+def test_scores_are_broken_down_by_whatever_a_task_names(scores, runs):
+    """Bins of one value stand on a linear axis, which is named like the breakdown."""
+    scores = scores[(scores["by"] == "attractors") & (scores["step"] == 20)]
+    scores = scores.assign(low=scores["low"] - 1, high=scores["low"] - 1, value=0.5, by="distractor_words")
+    (axes,) = plots.scores_by(scores, runs, "distractor_words").axes
+    np.testing.assert_allclose(median_line(axes, "RNN").get_xdata(), [-0.03, 1.97])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "2"]
+    assert axes.get_xscale() == "linear"
+    assert axes.get_xlabel() == "distractor words"
+    with pytest.raises(UserError, match="no finished run has scores by distance"):
+        plots.scores_by(scores, runs)
 
 
 def test_learning_curves_draw_the_test_score(metrics, runs):
@@ -221,15 +232,6 @@ def test_gradient_flow_without_finished_runs_shows_the_start(runs):
         plots.gradient_flow(flow.iloc[:0], runs)
 
 
-def test_cells_keep_their_colours(scores, metrics, runs):
-    for figure in (plots.score_by_distance(scores, runs), plots.learning_curves(metrics, runs)):
-        assert to_hex(median_line(figure.axes[0], "GRU").get_color()) == plots.COLOURS["gru"].lower()
-        assert to_hex(median_line(figure.axes[0], "RNN").get_color()) == plots.COLOURS["rnn"].lower()
-    assert style._colours(["mine", "gru"])["mine"] == plots._colours(["mine", "rnn", "zzz"])["mine"]
-    many = style._colours([*plots.COLOURS, "a", "b", "c", "d", "e"])
-    assert len(set(many.values())) == len(many)
-
-
 def test_settings_are_told_apart_by_what_differs_within_a_cell():
     rows = [run("rnn", seed, **{"optimizer.learning_rate": 0.1}) for seed in range(2)]
     rows += [run("gru", seed, **{"optimizer.learning_rate": rate}) for seed in range(2) for rate in (0.01, 1.0)]
@@ -245,7 +247,7 @@ def test_settings_are_told_apart_by_what_differs_within_a_cell():
 
 def test_names_with_dollar_signs_are_shown_as_they_are(scores, runs, tmp_path):
     runs["model.name"] = "$x_y$ and $ _z"
-    figure = plots.score_by_distance(scores, runs)
+    figure = plots.scores_by(scores, runs)
     plots.save(figure, tmp_path / "dollars")
     shown = figure.legends[0].get_texts()[0]
     assert shown.get_text().replace(r"\$", "$") == "$x_y$ and $ _z"
@@ -254,10 +256,10 @@ def test_names_with_dollar_signs_are_shown_as_they_are(scores, runs, tmp_path):
 
 def test_figures_are_written_with_the_same_bytes_whatever_the_callers_style(scores, runs, tmp_path):
     before = dict(mpl.rcParams)
-    paths = plots.save(plots.score_by_distance(scores, runs), tmp_path / "new/first")
+    paths = plots.save(plots.scores_by(scores, runs), tmp_path / "new/first")
     assert [path.name for path in paths] == ["first.png", "first.svg"]
     with mpl.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 20, "text.color": "red"}):
-        again = plots.save(plots.score_by_distance(scores.sample(frac=1, random_state=0), runs), tmp_path / "second")
+        again = plots.save(plots.scores_by(scores.sample(frac=1, random_state=0), runs), tmp_path / "second")
     for path, other in zip(paths, again, strict=True):
         assert path.read_bytes() == other.read_bytes()
     assert paths[0].read_bytes().startswith(b"\x89PNG")
@@ -265,7 +267,7 @@ def test_figures_are_written_with_the_same_bytes_whatever_the_callers_style(scor
     assert dict(mpl.rcParams) == before
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the figure .*file/first"):
-        plots.save(plots.score_by_distance(scores, runs), tmp_path / "file/first")
+        plots.save(plots.scores_by(scores, runs), tmp_path / "file/first")
 
 
 def lines_of(runs, **columns):
@@ -335,16 +337,30 @@ def test_gates_are_drawn_word_by_word_unit_by_unit(runs):
         plots.gate_traces(traces_of("gone"), runs)
 
 
-def test_time_constants_are_of_the_mean_gate(runs):
-    gates = lines_of(runs[:1], gate="forget", unit=[0, 0, 1, 1], time=[0, 1, 0, 1], mean=[0.4, 0.6, 0.9, 0.9],
-                     time_constant=1.0)  # fmt: skip
-    unbounded = gates.assign(gate="candidate", time_constant=np.nan)
-    (axes,) = plots.time_constants(pd.concat([gates, unbounded]), runs).axes
-    (line,) = axes.lines
+def test_time_constants_are_of_the_mean_over_time_and_sorted(runs):
+    """Of one run: units with means 0.9 and 0.5 keep c for 10 and 2 steps, another's h is kept for ever."""
+    one = lines_of(runs[:1], state="c", unit=[0, 0, 1, 1], time=[0, 1, 0, 1], mean=[0.8, 1.0, 0.4, 0.6])
+    lower = one.assign(layer=-1, mean=0.0)
+    other = lines_of(runs[3:], state="h", unit=[0, 1], time=0, mean=1.0)
+    figure = plots.time_constants(pd.concat([one, lower, other]), runs)
+    (axes,) = figure.axes
+    line = median_line(axes, "RNN")
+    assert line.get_xdata().tolist() == [25, 75]
     np.testing.assert_allclose(line.get_ydata(), [2, 10])
-    assert line.get_label() == "forget"
-    with pytest.raises(UserError, match="no gates between 0 and 1"):
-        plots.time_constants(unbounded, runs)
+    assert line.get_linestyle() == "--"
+    np.testing.assert_allclose(median_line(axes, "GRU").get_ydata(), 1e6)
+    assert axes.get_yscale() == "log"
+    assert legend(figure) == ["RNN", "GRU", "hidden state h", "cell state c"]
+    with pytest.raises(UserError, match="no retention of states was recorded"):
+        plots.time_constants(one, runs[1:])
+
+
+def test_time_constants_are_medians_over_seeds_unit_by_unit(runs):
+    means = {"gru0": [0.5, 0.9], "gru1": [0.8, 0.5], "gru2": [0.5, 0.5]}
+    rows = [lines_of(runs[runs["run_id"] == run_id], state="h", unit=[0, 1], time=0, mean=own)
+            for run_id, own in means.items()]  # fmt: skip
+    (axes,) = plots.time_constants(pd.concat(rows), runs).axes
+    np.testing.assert_allclose(median_line(axes, "GRU").get_ydata(), [2, 5])
 
 
 def test_the_largest_singular_value_is_drawn_against_the_lag(runs):

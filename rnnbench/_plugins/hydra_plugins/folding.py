@@ -77,7 +77,7 @@ class FoldingSweeper(Sweeper):
 
     def _report(self, outputs: Iterable[str]) -> None:
         if self.config.report:
-            from rnnbench.figures.page import report_sweep
+            from rnnbench.commands.report import report_sweep
 
             for output in outputs:
                 report_sweep(Path(output))

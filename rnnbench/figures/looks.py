@@ -1,0 +1,81 @@
+"""How cells and their settings look: the same in every figure of a results folder, static or interactive.
+
+A cell has a colour and, where there are more cells than colours, a marker. Looks follow from all runs of a folder, so
+that a figure which leaves some runs out draws the others as every other figure does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
+
+from rnnbench.analysis.settings import in_order
+
+COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2", "gru": "#009e73"}
+"""Colours of the cells, from the palette of Okabe and Ito, which is safe for the colour-blind."""
+
+PALETTE = (*COLOURS.values(), "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c510a")
+"""All colours: the cells' own, then those of other cells."""
+
+MARKERS = ("s", "^", "D", "v", "P", "*")
+"""Markers of the cells for which no colour of their own is left, in matplotlib's letters."""
+
+GREY = "#6b6b6b"
+"""Of what is no cell: chance levels, and legends of what all cells share."""
+
+
+class Look(NamedTuple):
+    """How a cell or a setting is drawn.
+
+    Attributes:
+        colour: "#rrggbb".
+        marker: one of `MARKERS`, or "" for a plain line.
+    """
+
+    colour: str
+    marker: str = ""
+
+    def paler(self, share: float) -> "Look":
+        """Returns the look with its colour mixed with white, of which it gets three quarters at most."""
+        white = min(share, 0.75)
+        red, green, blue = (1 - (1 - channel) * (1 - white) for channel in to_rgb(self.colour))
+        return self._replace(colour=to_hex((red, green, blue)))
+
+
+def cell_looks(models: Iterable[str]) -> dict[str, Look]:
+    """Returns the look of every cell, by its name.
+
+    RNN, LSTM and GRU have their own colours, whoever is there. Other cells, by name, get the colours that are left,
+    and then all colours again for each marker.
+    """
+    looks = [Look(colour) for colour in PALETTE[len(COLOURS) :]]
+    looks += [Look(colour, marker) for marker in MARKERS for colour in PALETTE]
+    others = sorted(set(models) - set(COLOURS))
+    own = {model: Look(colour) for model, colour in COLOURS.items()}
+    return own | {model: looks[number % len(looks)] for number, model in enumerate(others)}
+
+
+def setting_looks(labelled: pd.DataFrame) -> dict[str, Look]:
+    """Returns the look of every setting, by its line and in the order of legends: a cell's further ones are paler.
+
+    Args:
+        labelled: what `label_runs` makes of all runs of a folder, drawn or not.
+    """
+    settings = in_order(labelled)
+    of_cell = cell_looks(model for _, model in settings)
+    seen: dict[str, int] = {}
+    looks = {}
+    for line, model in settings:
+        variant = seen[model] = seen.get(model, -1) + 1
+        variants = sum(other == model for _, other in settings)
+        looks[line] = of_cell[model].paler(0.65 * variant / max(variants - 1, 1)) if variant else of_cell[model]
+    return looks
+
+
+def settings(rows: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[tuple[str, Look, pd.DataFrame]]:
+    """Yields every setting that has rows, in the order of legends: its line, its look and its rows."""
+    of_line = dict(iter(rows.groupby("line", sort=False)))
+    for line, look in looks.items():
+        if line in of_line:
+            yield line, look, of_line[line]

@@ -1,0 +1,42 @@
+"""HTML from templates, which escape all text that is not markup already."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+_TEMPLATES = PackageLoader("rnnbench.figures.page")
+_ENVIRONMENT = Environment(
+    loader=_TEMPLATES,
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+parts: Any = _ENVIRONMENT.get_template("parts.html").module
+"""The macros of parts.html, each of which returns markup."""
+
+
+def page(**values: Any) -> str:
+    """Returns the whole page: report.html with these values."""
+    return _ENVIRONMENT.get_template("report.html").render(values)
+
+
+def source(name: str) -> Markup:
+    """Returns a file beside the templates, such as report.js, as it is."""
+    return Markup(_TEMPLATES.get_source(_ENVIRONMENT, name)[0])
+
+
+def joined(markup: Iterable[Markup]) -> Markup:
+    """Returns markup below markup."""
+    return Markup("\n").join(markup)
+
+
+def embedded(figure: go.Figure, caption: str = "") -> Markup:
+    """Returns a figure for `report.js` to draw."""
+    data = figure.to_json(engine="json")  # without a "<", so that nothing in it ends the script
+    return parts.figure(Markup(data), figure.layout.height, caption)

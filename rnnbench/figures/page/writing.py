@@ -1,0 +1,63 @@
+"""Writes the page into a file, whole or not at all."""
+
+import base64
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from rnnbench.errors import UserError
+from rnnbench.figures.page.markup import page, source
+from rnnbench.figures.page.results import about, read
+from rnnbench.figures.page.sections import SECTIONS
+from rnnbench.figures.probed import Draw
+
+PAGE = "report.html"
+"""The page's name, unless another is asked for."""
+
+
+def write_report(folder: Path, path: Path, drawers: Mapping[str, Sequence[Draw]]) -> Path:
+    """Writes the page of the results in a folder, whole or not at all; returns its path.
+
+    Args:
+        folder: the results.
+        path: the page.
+        drawers: for each table that probes fill the functions that draw it.
+
+    Raises:
+        UserError: there are no records, or the page cannot be written.
+    """
+    text = _page(folder, drawers)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror}; --output chooses another file") from error
+    return path
+
+
+def _page(folder: Path, drawers: Mapping[str, Sequence[Draw]]) -> str:
+    results = read(folder, drawers)
+    plotly, script = get_plotlyjs(), source("report.js")
+    return page(
+        title=f"rnnbench: {'/'.join(folder.resolve().parts[-2:])}",
+        about=about(results),
+        hashes=[Markup(_hash(text)) for text in (plotly, script)],
+        style=source("report.css"),
+        sections={name: draw(results) for name, draw in SECTIONS.items()},
+        plotly=Markup(plotly),
+        script=script,
+    )
+
+
+def _hash(script: str) -> str:
+    """Returns what lets this script run, and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,104 @@
+"""Panels and what is drawn in them: seeds, states, and the score's axis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from rnnbench.analysis.settings import metric_label
+from rnnbench.figures.looks import GREY, Look, settings
+from rnnbench.figures.states import Dash, states
+from rnnbench.figures.style import plain
+
+
+def panels_of(labelled: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Returns the names of the panels that have rows, in the order of the runs."""
+    return [str(name) for name in labelled["panel"].unique() if (table["panel"] == name).any()]
+
+
+def grid(names: Sequence[Any], columns: int | None = None, **options: Any) -> tuple[Figure, dict[Any, Axes]]:
+    """Returns a figure with a titled panel for each name, at most three in a row."""
+    columns = columns or min(len(names), 3)
+    rows = -(-len(names) // columns)
+    figure = Figure(
+        figsize=(6.6 * columns, 4.4 * rows + 0.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04)
+    )
+    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axes in grid[len(names) :]:
+        axes.set_axis_off()
+    panels = dict(zip(names, grid, strict=False))
+    for name, axes in panels.items():
+        axes.set_title(plain(str(name)))
+    return figure, panels
+
+
+def draw_seeds(axes: Axes, seeds: pd.DataFrame, look: Look, label: str, dash: Dash = (), marker: str = "") -> None:
+    """Draws each seed (a column) faintly; over those rows that all seeds have, the band and the median.
+
+    Args:
+        axes: where.
+        seeds: values, with a column for each seed; the index is the horizontal axis.
+        look: of the setting.
+        label: names the median's line.
+        dash: pattern of the lines.
+        marker: marks every row, by the setting's own marker where it has one; otherwise that one stands here and there.
+    """
+    style: Any = (0, dash) if dash else "-"
+    for name in seeds:
+        seed = seeds[name].dropna()
+        if len(seeds.columns) > 1:
+            axes.plot(seed.index, seed, color=look.colour, linewidth=1.0, alpha=0.4, linestyle=style)
+    common = seeds.dropna()
+    axes.fill_between(common.index, common.min(axis=1), common.max(axis=1), color=look.colour, alpha=0.16, linewidth=0)
+    median = common.median(axis=1)
+    (line,) = axes.plot(median.index, median, color=look.colour, linestyle=style, label=plain(label), zorder=4)
+    line.set(marker=look.marker or marker, markersize=8 if look.marker else 7)
+    if look.marker and not marker and len(median) > 10:
+        line.set_markevery(0.12)
+
+
+def draw_states(
+    axes: Axes,
+    rows: pd.DataFrame,
+    looks: Mapping[str, Look],
+    dashes: Mapping[tuple[str, str], Dash],
+    index: str,
+    values: str,
+    marker: str = "",
+) -> None:
+    """Draws the seeds of every setting and state: `values` against `index`."""
+    for line, look, own in settings(rows, looks):
+        for _, dash, of_state in states(own, dashes):
+            seeds = of_state.pivot(index=index, columns="run_id", values=values)
+            draw_seeds(axes, seeds, look, line, dash, marker)
+
+
+def score_axis(axes: Axes, rows: pd.DataFrame) -> None:
+    """Sets the score's axis, with its chance level: a share of all from 0 or chance to 1, an error on a log scale."""
+    score, goal = rows["score"].iloc[0], rows["score_goal"].iloc[0]
+    chance = rows["chance"].dropna().unique()
+    axes.set_ylabel(plain(metric_label(score)) + (" (lower is better)" if goal == "min" else ""))
+    axes.grid(axis="y")
+    values = rows["value"][np.isfinite(rows["value"])]
+    if goal == "min" and (values > 0).all():
+        axes.set_yscale("log")
+        low, high = min([*values, *chance]), max([*values, *chance])
+        axes.set_ylim(low / 1.6, high * 1.9)
+    elif goal == "max" and values.between(0, 1).all():
+        low = min([*values, *chance])
+        axes.set_ylim(max(0.0, low - 0.08), 1.03)
+    for level in chance:
+        axes.axhline(level, color=GREY, linewidth=1.6, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            "chance",
+            (1.01, level),
+            xycoords=axes.get_yaxis_transform(),
+            va="center",
+            annotation_clip=False,
+            color=GREY,
+            fontsize=13,
+        )
