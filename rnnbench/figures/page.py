@@ -6,7 +6,6 @@ markup. Figures are JSON that `report.js` draws as they come into view. The same
 """
 
 import base64
-import contextlib
 import hashlib
 import html
 import os
@@ -35,8 +34,8 @@ from rnnbench.analysis.tables import (
     load_showcase,
 )
 from rnnbench.config.messages import describe
-from rnnbench.errors import UserError
 from rnnbench.figures import interactive
+from rnnbench.records.files import replace, reworded
 from rnnbench.records.plans import planned_runs
 
 MAX_SETTINGS = 24
@@ -64,16 +63,10 @@ def write_report(folder: Path, path: Path) -> Path:
     Raises:
         UserError: there are no records, or the page cannot be written.
     """
-    page = _page(folder)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
+    page, advice = _page(folder), "--output chooses another file"
+    with reworded(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror}; --output chooses another file") from error
+    replace(path, page.encode(), advice)
     return path
 
 

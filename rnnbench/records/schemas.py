@@ -122,7 +122,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 """Columns of every table, the same for all tasks. A run's rows are told by `run_id`, and joined with the runs by it."""
 
 PROBED = ("gates", "spectra", "memory", "gate_traces")
-"""Tables about a model as it was when it was probed: where training goes on, they are dropped."""
+"""Tables about a model as it was when it was probed: where training resumes, they are dropped."""
 
 RUNS_SCHEMA = pa.schema(
     {
@@ -139,7 +139,11 @@ RUNS_SCHEMA = pa.schema(
 
 
 def as_table(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """A table of `SCHEMAS` from its columns: arrays or lists, or a scalar for all rows."""
+    """Returns a table of `SCHEMAS` made of its columns: arrays or lists, or a scalar for all rows.
+
+    Raises:
+        ValueError: there is no such table, or it has other columns.
+    """
     if name not in SCHEMAS:
         raise ValueError(f"no table {name!r}; there are {', '.join(SCHEMAS)}")
     schema = SCHEMAS[name]
@@ -152,6 +156,11 @@ def as_table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 
 
 def runs_as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Returns the runs table: the columns of `RUNS_SCHEMA`, then every other name that a row has, null elsewhere.
+
+    Raises:
+        ValueError: a row lacks a column of `RUNS_SCHEMA`.
+    """
     names = dict.fromkeys([*RUNS_SCHEMA.names, *(name for row in rows for name in row)])
     missing = [name for name in RUNS_SCHEMA.names for row in rows if name not in row]
     if missing:
