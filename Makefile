@@ -1,12 +1,14 @@
 # `make demo` and `make test` need Python 3.11 to 3.13 and nothing else: both work in .venv, an environment of their own.
 PYTHON ?= python3
 BIN := .venv/bin
+SESSIONS ?= oldest newest
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test test-versions lint lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed  ## RNN, LSTM and GRU side by side: train them, print the table, draw the figures
 	$(BIN)/rnnbench +experiment=quickstart output=results/quickstart
@@ -14,6 +16,9 @@ demo: .venv/installed  ## RNN, LSTM and GRU side by side: train them, print the 
 
 test: lint  ## style, types, import rules and the test suite
 	$(BIN)/pytest -n 2
+
+test-versions: .venv/installed  ## the core suites on the oldest and the newest packages (needs Python 3.11 and 3.13)
+	$(BIN)/nox --sessions $(SESSIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check
@@ -29,9 +34,11 @@ lint: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: .venv/installed  ## pin the newest versions that pyproject.toml allows, without naming where they come from
-	$(BIN)/uv pip compile --quiet --universal --extra test --extra dev --upgrade --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+# The oldest packages are those of the lowest versions that pyproject.toml names, with the newest of what these need.
+lock: .venv/installed  ## pin the newest and the oldest versions that pyproject.toml allows, not where they come from
+	$(COMPILE) --universal --extra test --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --python-version 3.11 --resolution lowest-direct --extra test pyproject.toml --output-file requirements-oldest.lock
 
 clean:  ## remove the environment and caches; results stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build
+	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,8 +9,12 @@ from rnnbench.probes.finding import built_in
 from rnnbench.records.schemas import SCHEMAS, make_table, table_schema
 
 
-def tables_of(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Table]:
-    """Record tables from their columns: arrays or lists, or a scalar for all rows."""
+def table_of(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """A record table from its columns: arrays or lists, or a scalar for all rows."""
     probed = {name: table_schema(own) for probe in built_in().values() for name, own in probe.tables.items()}
-    schemas = SCHEMAS | probed
-    return {name: make_table(schemas[name], [own]) for name, own in columns.items()}
+    return make_table((SCHEMAS | probed)[name], [columns])
+
+
+def tables_of(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Table]:
+    """Record tables by their names."""
+    return {name: table_of(name, own) for name, own in columns.items()}

@@ -42,7 +42,7 @@ def test_a_wheel_holds_the_package_and_its_configuration_alone(wheel: Path) -> N
         names = archive.namelist()
     yaml = {str(path.relative_to(ROOT)) for path in [*ROOT.glob("conf/**/*.yaml"), *ROOT.glob("experiments/*/*.yaml")]}
     assert {f"rnnbench/{name}" for name in yaml} <= set(names)
-    assert "rnnbench/cli.py" in names
+    assert "rnnbench/commands/cli.py" in names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"rnnbench", "hydra_plugins"}
 
 

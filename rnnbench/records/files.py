@@ -1,8 +1,9 @@
-"""Files of a job folder: written whole or not at all, and read with an error that names them."""
+"""Single files: written whole or not at all, and read with an error that names them."""
 
 import contextlib
 import errno
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ import pyarrow.parquet as pq
 
 from rnnbench.errors import UserError
 
+OTHER_OUTPUT = "choose another output="
+
 
 def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet file; `UserError` with its name where it is broken or has not the columns of `schema`."""
+    """Returns the table in one Parquet file, or `columns` of it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: it cannot be read, is broken, or does not have the columns of `schema`.
+    """
     try:
         # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
         table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(columns, use_threads=False)
@@ -33,27 +41,59 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
 
 
 def as_parquet(table: pa.Table, **options: Any) -> bytes:
-    """A table as one Parquet file: the same rows give the same bytes."""
+    """Returns a table as the bytes of one Parquet file: the same rows give the same bytes."""
     buffer = io.BytesIO()
     pq.write_table(table.combine_chunks(), buffer, compression="snappy", store_schema=False, **options)
     return buffer.getvalue()
 
 
+def replace(path: Path, content: bytes, advice: str = OTHER_OUTPUT) -> None:
+    """Writes a file whole or not at all, whatever stood there before: beside its place, synced, then renamed.
+
+    Its folder may be missing, but not the folder's parent.
+
+    Raises:
+        UserError: it cannot be written; `advice` says what to do about it. What stood there before is kept.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with reworded(path, advice):
+        path.parent.mkdir(exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        _sync_names(path.parent)
+
+
 def is_temporary(path: Path) -> bool:
+    """Whether `replace` made this file, and was killed before it could rename it if nobody writes there now."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 @contextlib.contextmanager
-def reworded(path: Path) -> Iterator[None]:
-    """Operating system errors as a `UserError` that says which path failed and why."""
+def reworded(path: Path, advice: str = OTHER_OUTPUT) -> Iterator[None]:
+    """Turns an error of the operating system into a `UserError` that says which path failed, why, and what to do."""
     try:
         yield
     except OSError as error:
-        advice = (
-            "free some space, then give the same command again"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "choose another output="
-        )
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "free some space, then give the same command again"
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; what was recorded before is kept; {advice}"
         ) from error
+
+
+def _sync_names(folder: Path) -> None:
+    """Lets a new name in a folder outlive a power cut, where the system can: Windows opens no folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -6,13 +6,24 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from rnnbench.errors import UserError
+
+LOCK = "lock"
+"""Locked by the process that trains the job, and free when it ends, however it ends; always empty."""
+
+HOLDER = "holder"
+"""Notes which process that is, until it closes the folder. Not in the lock itself: Windows reads no locked file."""
 
 
 def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]) -> Path:
-    """The folder of the job that trains these runs: `<output>/<task>-<model>-<job id>`.
+    """Returns the folder of the job that trains these runs: `<output>/<task>-<model>-<job id>`.
 
     The job id of a population of one is its run id, otherwise a hash of the members' ids in order.
+
+    Raises:
+        UserError: a name has characters that do not belong into a folder's name.
     """
     for key, name in (("task.name", task), ("model.name", model)):
         if not re.fullmatch(r"[\w.+-]+", name):
@@ -22,7 +33,11 @@ def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]
 
 
 def job_folders(path: str | Path) -> Iterator[Path]:
-    """Folders with a provenance file, at or below `path`; a job folder holds no other."""
+    """Yields the folders with a provenance file, at or below `path`; a job folder holds no other.
+
+    Raises:
+        UserError: `path` is no folder, or cannot be read.
+    """
     try:
         entries = list(os.scandir(path))
     except NotADirectoryError as error:
@@ -38,14 +53,17 @@ def job_folders(path: str | Path) -> Iterator[Path]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is training this job just now."""
-    import fcntl
+    """Whether a process is training this job just now.
 
+    Where a trainer is noted, the lock tells whether it still lives: it is taken for a moment, and never made. In a
+    folder that may only be read the lock cannot be tried, and a trainer that was killed counts as living.
+    """
+    if not (folder / HOLDER).exists() or not (folder / LOCK).exists():
+        return False
     try:
-        with open(folder / "lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        with FileLock(folder / LOCK, timeout=0.02, thread_local=False).acquire(poll_interval=0.005):
+            return False
+    except Timeout:
         return True
     except OSError:
-        pass
-    return False
+        return True

@@ -16,7 +16,11 @@ _PACKAGES = ("rnnbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "
 
 
 def read_provenance(folder: Path) -> dict[str, Any] | None:
-    """A job folder's provenance, or None where there is none; `UserError` where it is of another format."""
+    """Returns a job folder's provenance, or None where there is none.
+
+    Raises:
+        UserError: the file cannot be read, or is of another format or version.
+    """
     path = folder / "provenance.json"
     try:
         found = json.loads(path.read_bytes())
@@ -42,8 +46,8 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def environment() -> dict[str, Any]:
-    """What may change a run's numbers without being in its config."""
+def machine_and_packages() -> dict[str, Any]:
+    """Returns what may change a run's numbers without being in its config."""
     packages = {}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -10,14 +10,17 @@
         scores/  showcase/  gradient_flow/  ...     likewise, a folder for each table
         probes/             a file for each table that `rnnbench probe` measured
         checkpoints/        not this module's
-        lock                held (flock) by the process that trains
+        lock                held by the process that trains: a killed one lets go of it
+        holder              which process that is; there only while one trains, or after it was killed
 
 Every file is written beside its place, synced and renamed, so that a reader sees it whole or not at all, and
 no file but `provenance.json` depends on the clock: a resumed job leaves the bytes of an undisturbed one.
+
+On a network file system the lock keeps out processes on other machines only if the file system passes locks on to its
+server, as NFS does unless it is mounted with `nolock` or `local_lock`.
 """
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -32,11 +35,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
+from filelock import FileLock, Timeout
 
 from rnnbench.errors import BusyError, UserError
-from rnnbench.records.files import as_parquet, is_temporary, read_file, reworded
-from rnnbench.records.provenance import environment, read_provenance
-from rnnbench.records.reader import PROBED, parts, table_names
+from rnnbench.records.files import as_parquet, is_temporary, read_file, replace, reworded
+from rnnbench.records.folders import HOLDER, LOCK
+from rnnbench.records.parts import part_name, part_paths, part_step
+from rnnbench.records.provenance import machine_and_packages, read_provenance
+from rnnbench.records.reader import PROBED, table_names
 from rnnbench.records.schemas import FORMAT, SCHEMAS, VERSION, runs_as_table
 
 
@@ -60,7 +66,7 @@ class Records:
             records.finish(rows)                # merges the parts; the rows say "finished" or "diverged"
 
     Every method raises `UserError` where the folder cannot be written (a full disk, say); what was recorded
-    until then stays readable and the same command goes on from there.
+    until then stays readable and the same command resumes from there.
 
     Attributes:
         folder: the job folder.
@@ -80,7 +86,8 @@ class Records:
         """
         self.folder = Path(folder)
         self._session: dict[str, Any] | None = None
-        self._lock_file: io.TextIOWrapper | None = None
+        # `is_held` may hold it for a moment: try for longer than that. Any thread may close.
+        self._lock = FileLock(self.folder / LOCK, timeout=0.25, thread_local=False)
         try:
             with reworded(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -110,9 +117,10 @@ class Records:
 
     def close(self) -> None:
         """Gives the folder back; nothing is lost by not calling it."""
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                (self.folder / HOLDER).unlink(missing_ok=True)
+            self._lock.release()
 
     def start_session(self, from_step: int, **about: Any) -> None:
         """Opens an entry in `provenance.json`: what trains this job from `from_step` on (`about`: devices, ...)."""
@@ -122,7 +130,7 @@ class Records:
             "to_step": from_step,
             "seconds": 0.0,
             "command": sys.argv,
-            **environment(),
+            **machine_and_packages(),
             **about,
         }
         self._began = time.monotonic()
@@ -137,7 +145,7 @@ class Records:
             tables: by name; every part of a table has the same schema.
         """
         for name, table in tables.items():
-            self._replace(f"{name}/{step:08d}.parquet", as_parquet(table))
+            self._replace(part_name(name, step), as_parquet(table))
         if self._session is not None:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
@@ -165,44 +173,38 @@ class Records:
                     if step is not None:
                         table = read_file(merged, SCHEMAS.get(name))
                         kept = table.filter(np.asarray(table["step"]) <= step)
-                        self._replace(f"{name}/{step:08d}.parquet", as_parquet(kept))
+                        self._replace(part_name(name, step), as_parquet(kept))
                     merged.unlink()
-                for part in parts(self.folder, name):
-                    if step is None or int(part.stem) > step:
+                for part in part_paths(self.folder, name):
+                    if step is None or part_step(part) > step:
                         part.unlink()
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Merges each table's parts into one file, then sets the runs: from now on the job counts as done."""
         for name in table_names(self.folder):
-            tables = [read_file(part, SCHEMAS.get(name)) for part in parts(self.folder, name)]
+            tables = [read_file(part, SCHEMAS.get(name)) for part in part_paths(self.folder, name)]
             if tables:
                 self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
         self._clean_up()
         self.set_runs(rows)
 
     def _take_lock(self) -> None:
-        import fcntl  # Unix only, as training is; reading records works anywhere
-
-        self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115  (held until close)
-        for patience in (0.05, 0.2, 0.0):
-            try:
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(patience)  # `is_held` may have looked at it, for a moment
-        else:
-            self._lock_file.seek(0)
-            holder = self._lock_file.read().strip() or "another process"
+        holder = self.folder / HOLDER
+        try:
+            self._lock.acquire(poll_interval=0.01)
+        except Timeout:
+            name = "another process"
+            with contextlib.suppress(OSError):  # it may just end, or have only begun
+                name = holder.read_text().strip() or name
             raise BusyError(
-                f"{self.folder} is being trained by {holder}; wait for it, stop it, or choose another output=",
+                f"{self.folder} is being trained by {name}; wait for it, stop it, or choose another output=",
                 str(self.folder),
-            )
-        self._lock_file.truncate(0)
-        self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._lock_file.flush()
+            ) from None
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
 
     def _refuse_foreign_files(self) -> None:
-        foreign = sorted(path.name for path in self.folder.iterdir() if path.name != "lock" and not is_temporary(path))
+        names = sorted(path.name for path in self.folder.iterdir() if not is_temporary(path))
+        foreign = [name for name in names if name not in (LOCK, HOLDER)]
         if foreign:
             raise UserError(
                 f"{self.folder} holds files that rnnbench did not write ({foreign[0]}, no provenance.json); "
@@ -212,7 +214,8 @@ class Records:
     def _clear(self) -> None:
         """Empties the folder in an order that leaves it, after a kill, an unfinished job of ours."""
         first, last = self.folder / "runs.parquet", self.folder / "provenance.json"
-        others = [path for path in sorted(self.folder.iterdir()) if path.name != "lock" and path not in (first, last)]
+        apart = (first.name, last.name, LOCK, HOLDER)
+        others = [path for path in sorted(self.folder.iterdir()) if path.name not in apart]
         for path in (first, *others, last):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -234,28 +237,10 @@ class Records:
         self._replace("provenance.json", (json.dumps(self._provenance, indent=1) + "\n").encode())
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Writes a file whole: beside its place, synced, then renamed."""
-        if self._lock_file is None:
+        """Writes a file of the folder whole, as long as the folder is held."""
+        if not self._lock.is_locked:
             raise ValueError(f"{self.folder} was closed")
-        path = self.folder / name
-        temporary = path.with_name(f".{path.name}.tmp")
-        with reworded(path):
-            path.parent.mkdir(exist_ok=True)
-            try:
-                with open(temporary, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # the new name, too, outlives a power cut
-            finally:
-                os.close(folder)
+        replace(self.folder / name, content)
 
 
 class Unrecorded:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import tables_of
 
 from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import label_runs
 from rnnbench.commands import compare as command
 from rnnbench.errors import UserError
 from rnnbench.records.writer import Records
+from tests.helpers import tables_of
 
 
 def runs(**columns: Any) -> pd.DataFrame:

@@ -7,13 +7,13 @@ import time
 
 import pandas as pd
 import pytest
-from helpers import tables_of
 
 import rnnbench
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, load_table, table_names
 from rnnbench.errors import UserError
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
+from tests.helpers import tables_of
 
 LOADERS = {"metrics": load_metrics, "scores": load_scores, "showcase": load_showcase}
 

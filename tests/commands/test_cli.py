@@ -1,7 +1,6 @@
 """The command line: what it runs, what it prints, how it fails; with a stand-in for training."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -310,22 +309,6 @@ def test_starting_imports_nothing_heavy() -> None:
     modules = in_process_of_its_own("-c", code).stderr.split()
     assert "rnnbench.commands.cli" in modules
     assert not {"jax", "flax", "optax", "orbax", "numpy", "pandas", "pyarrow", "matplotlib", "wandb"} & set(modules)
-
-
-def test_help_answers_in_half_a_second() -> None:
-    def seconds(*argv: str) -> float:
-        """Time on a core, which is what passes where nothing else runs: beside this test, others do."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert in_process_of_its_own(*argv).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    def in_time() -> bool:
-        """Importing Hydra takes 0.15 s: where it takes longer, the machine is slow, and the limit is as much longer."""
-        slowness = max(1.0, seconds("-c", "import hydra") / 0.15)
-        return seconds("-m", "rnnbench", "--help") < 0.5 * slowness
-
-    assert any(in_time() for _ in range(5))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import tables_of
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from plotly.offline import get_plotlyjs
 
@@ -19,6 +18,7 @@ from rnnbench.figures.looks import COLOURS
 from rnnbench.figures.page import report_sweep, write_report
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
+from tests.helpers import tables_of
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")

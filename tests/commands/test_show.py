@@ -5,11 +5,11 @@ import pty
 import re
 
 import pytest
-from helpers import tables_of
 
 from rnnbench.commands import show
 from rnnbench.errors import UserError
 from rnnbench.records.writer import Records
+from tests.helpers import tables_of
 
 PROMPT = "last year , I"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import tables_of
 
 from rnnbench.commands import status
 from rnnbench.errors import UserError
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
+from tests.helpers import tables_of
 
 
 def row(run_id: str, kind: str, step: int) -> dict[str, Any]:

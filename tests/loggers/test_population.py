@@ -13,8 +13,9 @@ from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.loggers import Logger, wandb
 from rnnbench.loggers.population import PopulationLogger, medians
-from rnnbench.records.schemas import SCHEMAS, as_table
+from rnnbench.records.schemas import SCHEMAS
 from rnnbench.training import runner
+from tests.helpers import table_of
 
 Compose = Callable[..., Config]
 
@@ -67,7 +68,7 @@ FOLDER = Path("results/adding-lstm-0123456789ab")
 def metrics(values: Mapping[str, float], step: int = 8) -> pa.Table:
     """A test metric of some runs, by run id."""
     columns = {"run_id": list(values), "value": list(values.values())}
-    return as_table("metrics", {**columns, "step": step, "split": "test", "metric": "mse"})
+    return table_of("metrics", {**columns, "step": step, "split": "test", "metric": "mse"})
 
 
 def test_each_run_has_a_logger_of_its_own(configs: list[Config], loggers: list[MemoryLogger]) -> None:
@@ -146,11 +147,11 @@ def test_medians_are_of_each_key_over_the_runs_that_have_it() -> None:
     """Run b has diverged: it has no rows any more."""
     flow = {"step": 8, "layer": 0, "state": "h", "q10": 0.0, "q50": [1.0, 2.0, 7.0] * 2, "q90": 0.0}
     tables = {
-        "gradient_flow": as_table(
+        "gradient_flow": table_of(
             "gradient_flow",
             {**flow, "run_id": ["a", "c", "d"] * 2, "time": [0] * 3 + [1] * 3, "norm": [1.0, 2.0, 9.0, 5.0, 6.0, 4.0]},
         ),
-        "scores": as_table(
+        "scores": table_of(
             "scores",
             {
                 **{"run_id": ["a", "c"], "step": 8, "metric": "mse", "by": "distance", "low": 1, "high": 2},

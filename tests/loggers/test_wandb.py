@@ -11,7 +11,7 @@ import pytest
 from rnnbench.errors import UserError
 from rnnbench.loggers import wandb as loggers
 from rnnbench.loggers.wandb import WandbLogger, has_account
-from rnnbench.records.schemas import as_table
+from tests.helpers import table_of
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def segment(steps):
         "gradient_flow": {**flow, "norm": [0.001, 0.1, 0.2, 0.3], "q10": 0.0, "q50": 0.0, "q90": 0.0},
         "showcase": {**at, "prompt": "I", "continuation": "need", "probability": 0.5, "correct": True},
     }  # fmt: skip
-    return {name: as_table(name, own) for name, own in columns.items()}
+    return {name: table_of(name, own) for name, own in columns.items()}
 
 
 def read_back(folder):
@@ -121,7 +121,7 @@ def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_p
     }
     flow = {"run_id": "r1", "layer": 0, "state": "h", "q10": 0.0, "q50": 0.0, "q90": 0.0}
     flow |= {"step": [20, 30, 20, 30], "time": [0, 0, 1, 1], "norm": [0.1, 0.2, 0.3, 0.4]}
-    logger.write(30, {"metrics": as_table("metrics", columns), "gradient_flow": as_table("gradient_flow", flow)})
+    logger.write(30, {"metrics": table_of("metrics", columns), "gradient_flow": table_of("gradient_flow", flow)})
     assert [step for step, _ in logged] == [10, 20, 30]
     for step, values in logged:
         at = steps.index(step)

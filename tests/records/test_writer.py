@@ -10,60 +10,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow.dataset
 import pytest
-from helpers import tables_of
 
-from rnnbench import records
-from rnnbench.errors import UserError
-from rnnbench.records.folders import job_folder
+from rnnbench.errors import BusyError, UserError
+from rnnbench.records import files, writer
+from rnnbench.records.folders import is_held
 from rnnbench.records.reader import read_runs, read_table
 from rnnbench.records.writer import Records
-
-CONFIG = {"model": {"name": "gru"}, "train": {"clip_norm": None}}
-
-
-def row(run_id="r", status="running", step=0, **more):
-    base = {"run_id": run_id, "status": status, "step": step, "solved_at": None, "diverged_at": None}
-    return {**base, "score": "accuracy", "score_goal": "max", "model.name": "gru", "seed": 0, **more}
-
-
-def metrics(step, runs=("r",)):
-    """Rows of one segment; the values tell run and step."""
-    return {
-        "run_id": list(runs),
-        "step": step,
-        "split": "test",
-        "metric": "accuracy",
-        "value": [step + index / 1000 for index in range(len(runs))],
-    }
-
-
-def steps(folder):
-    return read_table(folder, "metrics")["step"].to_pylist()
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("provenance.json", "lock")
-    }
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "out" / "copy-gru-1"
-
-
-def test_job_folder_is_named_by_task_model_and_id():
-    assert job_folder("out", "copy", "gru", ["abc"]) == Path("out/copy-gru-abc")
-    several = job_folder("out", "copy", "gru", ["abc", "def"])
-    assert several != job_folder("out", "copy", "gru", ["def", "abc"])
-    assert several == job_folder("out", "copy", "gru", ["abc", "def"])
-    with pytest.raises(UserError, match=r"model\.name: expected letters.*got '\.\./x'"):
-        job_folder("out", "copy", "../x", ["abc"])
+from tests.helpers import tables_of
+from tests.records.jobs import CONFIG, contents, metrics, row, steps, train
 
 
 def test_what_is_written_is_read_back_while_training_and_after(folder):
@@ -107,17 +62,6 @@ def test_columns_may_be_arrays_lists_or_scalars(folder):
     assert np.isnan(table["norm"].to_pylist()[2])
 
 
-def test_other_programs_read_the_folder_as_it_is(folder):
-    with Records(folder, CONFIG) as owner:
-        owner.set_runs([row("a", **{"train.clip_norm": None}), row("b", **{"train.clip_norm": 1})])
-        owner.write(100, tables_of({"metrics": metrics(100)}))
-        owner.write(200, tables_of({"metrics": metrics(200)}))
-        (folder / "metrics/.00000300.parquet.tmp").write_bytes(b"half")
-        assert pyarrow.dataset.dataset(folder / "metrics").to_table()["step"].to_pylist() == [100, 200]
-        assert pd.read_parquet(folder / "metrics")["value"].tolist() == [100, 200]
-    assert pd.read_parquet(folder / "runs.parquet")["run_id"].tolist() == ["a", "b"]
-
-
 def test_runs_keep_the_types_of_their_columns(folder):
     mixed = [row(a=1, b=1, c=1, d=True, e=np.float32(0.5), f=None), row(a=2, b=0.5, c="two", e=np.float32(1), f=None)]
     with Records(folder, CONFIG) as owner:
@@ -128,23 +72,6 @@ def test_runs_keep_the_types_of_their_columns(folder):
     assert isinstance(first["a"], int)
     with Records(folder, CONFIG) as owner, pytest.raises(ValueError, match="'status'"):
         owner.set_runs([{"run_id": "r"}])
-
-
-def train(folder, start, stop, until_merge=False):
-    """A job of six segments, as the runner does it; `stop` is where it is killed."""
-    with Records(folder, CONFIG) as owner:
-        owner.rewind(start)
-        owner.start_session(start or 0)
-        for step in range(0 if start is None else start + 100, stop + 1, 100):
-            owner.write(step, tables_of({"metrics": metrics(step), "scores": scores(step)}))
-            owner.set_runs([row(step=step)])
-        if stop == 500:
-            owner.finish([row("r", "finished", 500)])
-
-
-def scores(step):
-    score = {"run_id": "r", "step": step, "metric": "accuracy", "by": "distance", "low": [1, 3], "high": [2, 4]}
-    return {**score, "value": 0.5, "count": 8}
 
 
 @pytest.mark.parametrize(("stop", "restored"), [(0, None), (0, 0), (300, 100), (300, 300), (500, 400), (500, None)])
@@ -180,21 +107,6 @@ def test_a_kill_between_merging_and_deleting_the_parts_doubles_no_row(folder):
         assert steps(folder) == [0, 100, 200]
 
 
-def test_a_reader_outlives_the_merge_of_the_parts_it_has_listed(folder, monkeypatch):
-    train(folder, None, 300)
-    listed = records._parts
-
-    def merge_after_listing(*arguments):
-        parts = listed(*arguments)
-        monkeypatch.setattr(records, "_parts", listed)
-        with Records(folder, CONFIG) as owner:
-            owner.finish([row("r", "finished", 300)])
-        return parts
-
-    monkeypatch.setattr(records, "_parts", merge_after_listing)
-    assert steps(folder) == [0, 100, 200, 300]
-
-
 def test_the_next_owner_alone_removes_temporary_files(folder):
     train(folder, None, 100)
     left = [folder / ".runs.parquet.tmp", folder / "metrics/.00000200.parquet.tmp"]
@@ -211,7 +123,6 @@ WRITER = """
 import sys
 from rnnbench.records.writer import Records
 with Records(sys.argv[1], {}) as owner:
-    print("holding", flush=True)
     step = 0
     while True:
         columns = {"run_id": list("abcdef"), "step": step, "split": "test", "metric": "accuracy", "value": float(step)}
@@ -219,6 +130,8 @@ with Records(sys.argv[1], {}) as owner:
         runs = [{"run_id": name, "status": "running", "step": step, "solved_at": None, "diverged_at": None,
                  "score": "accuracy", "score_goal": "max"} for name in "abcdef"]
         owner.set_runs(runs)
+        if step == 0:
+            print("recording", flush=True)
         if step % 700 == 600:
             owner.finish(runs)
             owner.rewind(step)
@@ -226,53 +139,62 @@ with Records(sys.argv[1], {}) as owner:
 """
 
 
-def writer(folder):
+def endless(folder):
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(folder)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
     )
-    assert process.stdout.readline() == "holding\n"
+    assert process.stdout.readline() == "recording\n"
     return process
 
 
 def test_a_killed_process_leaves_a_readable_folder_and_a_free_lock(folder):
     for pause in (0.0, 0.011, 0.027, 0.053, 0.081):
-        with writer(folder) as process:
+        with endless(folder) as process:
             time.sleep(pause)
             process.send_signal(signal.SIGKILL)
+        assert not is_held(folder)
         found = steps(folder)
-        assert found == sorted(found)
-        assert all(found.count(step) == 6 for step in found)
+        assert found, "the process recorded step 0 before it said so"
         assert found == [step for step in range(0, len(found) // 6 * 100, 100) for _ in range(6)]
-        assert all(run["step"] <= max(found) for run in read_runs(folder))
+        runs = read_runs(folder)
+        assert [run["run_id"] for run in runs] == list("abcdef")
+        assert all(run["step"] <= max(found) for run in runs)
         with Records(folder, CONFIG) as owner:
             owner.rewind(None)
 
 
 def test_a_second_owner_is_told_who_holds_the_folder(folder):
-    with writer(folder) as process:
+    with endless(folder) as process:
         try:
-            with pytest.raises(UserError, match=rf"{folder} is being trained by process {process.pid} on \w+.*"):
+            with pytest.raises(BusyError, match=rf"{folder} is being trained by process {process.pid} on \w+.*"):
                 Records(folder, CONFIG)
         finally:
             process.kill()
-    with Records(folder, CONFIG), pytest.raises(UserError, match=f"process {os.getpid()} on"):
-        Records(folder, CONFIG, overwrite=True)
+    assert (folder / "holder").exists()  # left by the killed process, and taken over
+    with Records(folder, CONFIG):
+        for _ in range(2):
+            with pytest.raises(BusyError, match=f"process {os.getpid()} on") as caught:
+                Records(folder, CONFIG, overwrite=True)
+            assert caught.value.folder == str(folder)
+        (folder / "holder").unlink()
+        with pytest.raises(BusyError, match="is being trained by another process; wait"):
+            Records(folder, CONFIG)
 
 
 def test_overwrite_starts_anew(folder):
     train(folder, None, 500)
     (folder / "checkpoints/100").mkdir(parents=True)
     with Records(folder, CONFIG, overwrite=True):
-        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "lock", "provenance.json"]
+        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "holder", "lock", "provenance.json"]
         assert read_runs(folder) == []
 
 
 def test_a_kill_while_clearing_leaves_an_unfinished_job(folder, monkeypatch):
     train(folder, None, 500)
-    monkeypatch.setattr(records.shutil, "rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(writer.shutil, "rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
     (folder / "checkpoints").mkdir()
     with pytest.raises(KeyboardInterrupt):
         Records(folder, CONFIG, overwrite=True)
@@ -321,7 +243,7 @@ def test_an_output_that_is_a_file_or_read_only_is_named(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(records.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(UserError, match=r"cannot write .*provenance\.json: Permission denied"):
         Records(tmp_path / "copy", CONFIG)
     monkeypatch.undo()
@@ -338,7 +260,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(folder, monkeypatch):
         def full(descriptor):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(records.os, "fsync", full)
+        monkeypatch.setattr(files.os, "fsync", full)
         for write in (
             lambda: owner.write(200, tables_of({"metrics": metrics(200)})),
             lambda: owner.set_runs([row(step=200)]),
@@ -349,23 +271,6 @@ def test_a_full_disk_loses_nothing_that_was_recorded(folder, monkeypatch):
         monkeypatch.undo()
         owner.write(200, tables_of({"metrics": metrics(200)}))
     assert steps(folder) == [100, 200]
-
-
-def test_broken_and_foreign_parts_are_named(folder):
-    train(folder, None, 100)
-    part = folder / "metrics/00000100.parquet"
-    whole = part.read_bytes()
-    part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"metrics/00000100\.parquet is broken"):
-        steps(folder)
-    part.write_bytes((folder / "scores/00000100.parquet").read_bytes())
-    with pytest.raises(UserError, match=r"00000100\.parquet is no file of rnnbench: expected the columns run_id, step"):
-        steps(folder)
-    part.rename(folder / "metrics/mine.parquet")
-    with pytest.raises(UserError, match=r"metrics/mine\.parquet is no file of rnnbench"):
-        steps(folder)
-    (folder / "metrics/mine.parquet").rename(folder / "metrics/notes.txt")
-    assert steps(folder) == [0]
 
 
 def test_a_closed_owner_writes_no_more(folder):

@@ -1,20 +1,18 @@
 """Writes the page into a file, whole or not at all."""
 
 import base64
-import contextlib
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from rnnbench.errors import UserError
 from rnnbench.figures.page.markup import page, source
 from rnnbench.figures.page.results import about, read
 from rnnbench.figures.page.sections import SECTIONS
 from rnnbench.figures.probed import Draw
+from rnnbench.records.files import replace, reworded
 
 PAGE = "report.html"
 """The page's name, unless another is asked for."""
@@ -31,16 +29,10 @@ def write_report(folder: Path, path: Path, drawers: Mapping[str, Sequence[Draw]]
     Raises:
         UserError: there are no records, or the page cannot be written.
     """
-    text = _page(folder, drawers)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
+    text, advice = _page(folder, drawers), "--output chooses another file"
+    with reworded(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror}; --output chooses another file") from error
+    replace(path, text.encode(), advice)
     return path
 
 

@@ -1,0 +1,35 @@
+"""The core of the test suite on the oldest and on the newest packages that pyproject.toml allows."""
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+
+CORE = (
+    "tests/cells",
+    "tests/probes",
+    "tests/tasks",
+    "tests/testing",
+    "tests/test_model.py",
+    "tests/training/test_step.py",
+    "tests/training/test_program.py",
+    "tests/training/test_runner.py",
+    "tests/outside",
+)
+
+
+@nox.session(python="3.11")
+def oldest(session: nox.Session) -> None:
+    """Python 3.11, and the lowest version of every package that pyproject.toml names."""
+    _test(session, "requirements-oldest.lock")
+
+
+@nox.session(python="3.13")
+def newest(session: nox.Session) -> None:
+    """Python 3.13 with the packages of the lock: from Python 3.12 on, it has a newer JAX."""
+    _test(session, "requirements.lock")
+
+
+def _test(session: nox.Session, lock: str) -> None:
+    session.install("--requirement", lock)
+    session.install("--no-deps", "--no-build-isolation", "--editable", ".")
+    session.run("pytest", "-n", "2", *(session.posargs or CORE))

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A job folder that does not exist yet."""
+    return tmp_path / "out" / "copy-gru-1"

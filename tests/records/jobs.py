@@ -1,0 +1,55 @@
+"""A small job for the tests of records: what is written for it, and what is found of it afterwards."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rnnbench.records.reader import read_table
+from rnnbench.records.writer import Records
+from tests.helpers import tables_of
+
+CONFIG = {"model": {"name": "gru"}, "train": {"clip_norm": None}}
+
+
+def row(run_id: str = "r", status: str = "running", step: int = 0, **more: Any) -> dict[str, Any]:
+    """Returns a row of the runs table."""
+    base = {"run_id": run_id, "status": status, "step": step, "solved_at": None, "diverged_at": None}
+    return {**base, "score": "accuracy", "score_goal": "max", "model.name": "gru", "seed": 0, **more}
+
+
+def metrics(step: int, runs: Iterable[str] = ("r",)) -> dict[str, Any]:
+    """Returns the rows of one segment; the values tell run and step."""
+    values = [step + index / 1000 for index, _ in enumerate(runs)]
+    return {"run_id": list(runs), "step": step, "split": "test", "metric": "accuracy", "value": values}
+
+
+def scores(step: int) -> dict[str, Any]:
+    """Returns the scores of one segment in two bins."""
+    score = {"run_id": "r", "step": step, "metric": "accuracy", "by": "distance", "low": [1, 3], "high": [2, 4]}
+    return {**score, "value": 0.5, "count": 8}
+
+
+def train(folder: Path, start: int | None, stop: int) -> None:
+    """Writes what the runner does of a job of six segments, from `start` until it is killed at `stop`."""
+    with Records(folder, CONFIG) as owner:
+        owner.rewind(start)
+        owner.start_session(start or 0)
+        for step in range(0 if start is None else start + 100, stop + 1, 100):
+            owner.write(step, tables_of({"metrics": metrics(step), "scores": scores(step)}))
+            owner.set_runs([row(step=step)])
+        if stop == 500:
+            owner.finish([row("r", "finished", 500)])
+
+
+def steps(folder: Path) -> list[int]:
+    """Returns the steps of the metrics that are recorded."""
+    return read_table(folder, "metrics")["step"].to_pylist()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns every file of a job that does not depend on the clock or the process."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("provenance.json", "lock", "holder")
+    }

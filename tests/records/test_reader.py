@@ -1,0 +1,65 @@
+"""Readers see whole rows, whatever the owner is doing, and are told what is wrong with a file."""
+
+import pandas as pd
+import pyarrow.dataset
+import pytest
+
+from rnnbench.errors import UserError
+from rnnbench.records import reader
+from rnnbench.records.reader import is_complete, read_runs
+from rnnbench.records.writer import Records
+from tests.helpers import tables_of
+from tests.records.jobs import CONFIG, metrics, row, steps, train
+
+
+def test_other_programs_read_the_folder_as_it_is(folder):
+    with Records(folder, CONFIG) as owner:
+        owner.set_runs([row("a", **{"train.clip_norm": None}), row("b", **{"train.clip_norm": 1})])
+        owner.write(100, tables_of({"metrics": metrics(100)}))
+        owner.write(200, tables_of({"metrics": metrics(200)}))
+        (folder / "metrics/.00000300.parquet.tmp").write_bytes(b"half")
+        assert pyarrow.dataset.dataset(folder / "metrics").to_table()["step"].to_pylist() == [100, 200]
+        assert pd.read_parquet(folder / "metrics")["value"].tolist() == [100, 200]
+    assert pd.read_parquet(folder / "runs.parquet")["run_id"].tolist() == ["a", "b"]
+
+
+def test_a_reader_outlives_the_merge_of_the_parts_it_has_listed(folder, monkeypatch):
+    train(folder, None, 300)
+    listed = reader.part_paths
+
+    def merge_after_listing(*arguments):
+        parts = listed(*arguments)
+        monkeypatch.setattr(reader, "part_paths", listed)
+        with Records(folder, CONFIG) as owner:
+            owner.finish([row("r", "finished", 300)])
+        return parts
+
+    monkeypatch.setattr(reader, "part_paths", merge_after_listing)
+    assert steps(folder) == [0, 100, 200, 300]
+
+
+def test_broken_and_foreign_parts_are_named(folder):
+    train(folder, None, 100)
+    part = folder / "metrics/00000100.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"metrics/00000100\.parquet is broken"):
+        steps(folder)
+    part.write_bytes((folder / "scores/00000100.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"00000100\.parquet is no file of rnnbench: expected the columns run_id, step"):
+        steps(folder)
+    part.rename(folder / "metrics/mine.parquet")
+    with pytest.raises(UserError, match=r"metrics/mine\.parquet is no file of rnnbench"):
+        steps(folder)
+    (folder / "metrics/mine.parquet").rename(folder / "metrics/notes.txt")
+    assert steps(folder) == [0]
+
+
+def test_a_job_is_complete_when_all_its_runs_are_done_and_merged(folder):
+    train(folder, None, 300)
+    assert not is_complete(folder, read_runs(folder))
+    assert not is_complete(folder, [row("r", "finished", 300)])  # killed before the parts were merged
+    train(folder, 300, 500)
+    assert is_complete(folder, read_runs(folder))
+    assert is_complete(folder, [row("a", "finished"), row("b", "diverged")])
+    assert not is_complete(folder, [row("a", "finished"), row("b", "running")])
