@@ -4,11 +4,12 @@ import pandas as pd
 
 
 def top_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of each run's last layer."""
     return table[table["layer"] == table.groupby("run_id")["layer"].transform("max")]
 
 
 def at_last_step(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each run's last step."""
+    """Returns the rows of each run's last step."""
     return table[table["step"] == table.groupby("run_id")["step"].transform("max")]
 
 

@@ -12,7 +12,7 @@ _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", 
 
 
 def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """What places each run in a comparison, one row a run in the given order.
+    """Returns what places each run in a comparison, one row a run in the given order.
 
     Columns: run_id, seed, status, reached (its step), solved_at, score, score_goal, result (its final score), chance
     (the task's level of that score), model (the cell's name), panel (names its task) and line (names its setting).
@@ -39,32 +39,32 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def config_keys(runs: pd.DataFrame) -> list[str]:
-    """The runs' columns that are keys of their configuration, but for the seed."""
+    """Returns the runs' columns that are keys of their configuration, but for the seed."""
     return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
 
 
 def cell_label(name: str) -> str:
-    """How a cell is called in figures and tables."""
+    """Returns what a cell is called in figures and tables."""
     return _CELLS.get(name, name)
 
 
 def metric_label(name: str) -> str:
-    """How a metric is called in figures and tables."""
+    """Returns what a metric is called in figures and tables."""
     return name.upper() if name in _ABBREVIATIONS else name.replace("_", " ")
 
 
 def title(name: str) -> str:
-    """A task's name as a title: sentence_completion is Sentence completion."""
+    """Returns a task's name as a title: sentence_completion is Sentence completion."""
     return name.replace("_", " ").capitalize()
 
 
 def breakdown_label(by: str) -> str:
-    """How that by which a score is broken down is called in figures and tables."""
+    """Returns what a breakdown of the score is called in figures and tables."""
     return "distance from the cue to the answer (steps)" if by == "distance" else metric_label(by)
 
 
 def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
-    """The distinct (line, model): RNN, LSTM, GRU, then other cells by name; a cell's settings by their values."""
+    """Returns the distinct (line, model): RNN, LSTM, GRU, then other cells by name; a cell's settings by values."""
     known = list(_CELLS)
 
     def key(pair: tuple[str, str]) -> tuple[Any, ...]:
@@ -80,7 +80,7 @@ def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
 def _labels(
     runs: pd.DataFrame, alike: "list[pd.Series[str]]", columns: list[str], first: "pd.Series[str]"
 ) -> "pd.Series[str]":
-    """`first`, followed by the values of those columns that vary among the runs that are alike."""
+    """Returns `first`, followed by the values of those columns that vary among the runs that are alike."""
     labels = first.astype(object)
     for rows in runs.groupby([series.to_numpy() for series in alike], sort=False).indices.values():
         for name in columns:

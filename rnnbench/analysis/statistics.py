@@ -25,7 +25,7 @@ SETTING = ("panel", "line")
 
 
 def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
-    """One row a setting.
+    """Returns one row a setting.
 
     Columns: those of `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
     bootstrap interval of the median over seeds); solved, solved_rate with Wilson's interval solved_low..solved_high;
@@ -60,14 +60,14 @@ def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFra
 
 
 def results_of(labelled: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Each run's final score; that of a diverged run is infinitely bad."""
+    """Returns each run's final score; that of a diverged run is infinitely bad."""
     worst = np.where(labelled["score_goal"] == "max", -np.inf, np.inf)
     diverged = (labelled["status"] == "diverged").to_numpy()
     return np.where(diverged, worst, labelled["result"].to_numpy(float))
 
 
 def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: float) -> float:
-    """The quantile, interpolated linearly (Hyndman & Fan's type 7), where infinite values may be among them."""
+    """Returns the quantile, interpolated linearly (Hyndman & Fan's type 7); values may be infinite."""
     ordered = np.sort(values)
     if len(ordered) == 0:
         return float("nan")
@@ -80,7 +80,7 @@ def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: floa
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval of a rate (Wilson 1927): sound for few trials, and for none or all of them successful.
+    """Returns Wilson's score interval of a rate (Wilson 1927), which is sound for few trials and for rates of 0 and 1.
 
     With p = successes / trials and z the normal quantile of `confidence`:
 
@@ -97,7 +97,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE)
 def bootstrap_median(
     values: "np.ndarray[tuple[int], np.dtype[np.float64]]", confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """A percentile bootstrap interval of the median over seeds; NaN for fewer than two of them."""
+    """Returns a percentile bootstrap interval of the median over seeds; NaN for fewer than two of them."""
     if len(values) < 2:
         return float("nan"), float("nan")
     draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
@@ -109,7 +109,7 @@ def bootstrap_median(
 
 
 def survival(labelled: pd.DataFrame) -> pd.DataFrame:
-    """The share of runs that have not solved their task after so many steps (Kaplan & Meier 1958).
+    """Returns the share of runs that have not solved their task after so many steps (Kaplan & Meier 1958).
 
         S(t) = product over t_i <= t of (1 - d_i / n_i)
 
@@ -133,14 +133,14 @@ def survival(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def median_steps_to_solve(labelled: pd.DataFrame) -> float:
-    """The first step at which half of the runs have solved the task; NaN where too few ever did."""
+    """Returns the first step at which half of the runs have solved the task; NaN where too few ever did."""
     curve = survival(labelled)
     reached = curve["step"][curve["unsolved"] <= 0.5 + 1e-12]
     return float(reached.iloc[0]) if len(reached) else float("nan")
 
 
 def paired(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Every two settings of a task compared seed by seed: the same seed draws the same data.
+    """Compares every two settings of a task seed by seed: the same seed draws the same data.
 
     Columns: panel, line and other; seeds (which both have); better, equal and worse (seeds in which `line` is so);
     difference (median over seeds of line - other) with its bootstrap interval low..high; p (Wilcoxon's signed-rank
@@ -181,7 +181,7 @@ def paired(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str = "model.name") -> pd.DataFrame:
-    """Fair tuning: for each cell the value of `axis` that is best on the tuning seeds, and its runs on fresh seeds.
+    """Tunes fairly: returns, for each cell, the runs on fresh seeds of the value of `axis` that is best on others.
 
     Best is the best median, never the best single run.
 

@@ -11,13 +11,13 @@ Rows = list[list[str]]
 
 
 def heading(of_task: pd.DataFrame) -> str:
-    """A task, and by which score its runs are compared."""
+    """Returns a task, and by which score its runs are compared."""
     panel, score, goal = of_task[["panel", "score", "score_goal"]].iloc[0]
     return f"{panel}: {metric_label(score)}, {'higher' if goal == 'max' else 'lower'} is better"
 
 
 def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
-    """A task's settings in that order, as `statistics.summarize` sums them up; those with a run that is done."""
+    """Returns a task's settings in that order, as `statistics.summarize` sums them up; if a run is done."""
     own = summary[summary["panel"] == panel].set_index("line")
     rows = [["", "median", "interval", "quartiles", "seeds", "diverged", "solved", "interval", "steps to solve"]]
     for line in (line for line in order if line in own.index):
@@ -39,6 +39,7 @@ def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
 
 
 def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
+    """Returns a task's pairs of settings in that order, as `statistics.paired` compares them."""
     rows = [["", "seeds", "better", "equal", "worse", "median difference", "interval", "p"]]
     if pairs.empty:
         return rows
@@ -62,7 +63,7 @@ RIGHT = " (right)"
 
 
 def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
-    """For every prompt a table: how probable each setting finds each continuation, and which one is right."""
+    """Returns a table for every prompt: how probable each setting finds each continuation, and which one is right."""
     finished = labelled[labelled["status"] == "finished"]
     rows = at_last_step(showcase.merge(finished, on="run_id"))
     tables = {}
@@ -83,6 +84,6 @@ def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Row
 
 
 def _sentence(prompt: str) -> str:
-    """Space-separated words as one writes them."""
+    """Returns space-separated words as one writes them."""
     text = prompt.replace(" ,", ",").replace(" .", ".")
     return text[:1].upper() + text[1:]

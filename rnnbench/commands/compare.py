@@ -19,7 +19,7 @@ from rnnbench.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compares the runs in a folder; the exit code.
+    """Compares the runs in a folder; returns the exit code.
 
     Args:
         argv: the command line behind `compare`.

@@ -11,7 +11,7 @@ from rnnbench.probes.finding import drawers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the page of the results in a folder; the exit code.
+    """Writes the page of the results in a folder; returns the exit code.
 
     Args:
         argv: the command line behind `report`.
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="rnnbench report",
         description="Writes one interactive HTML page that opens from disk, without a network: comparison, learning "
-        "curves, score against distance, gradient flow, gates word by word, completed sentences, the runs' "
+        "curves, score breakdowns, gradient flow, gates word by word, completed sentences, the runs' "
         "configurations and what failed.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")

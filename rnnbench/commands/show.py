@@ -32,7 +32,7 @@ MAX_NAMED = 8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Shows the results in a folder; the exit code.
+    """Shows the results in a folder; returns the exit code.
 
     Args:
         argv: the command line behind `show`.
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
-    """A table for each breakdown of the score, or one of the score alone."""
+    """Returns a table for each breakdown of the score, or one of the score alone."""
     finished = labelled[labelled["status"] == "finished"]
     table = scores[scores["metric"] == labelled["score"].iloc[0]].merge(finished, on="run_id")
     table = at_last_step(table)
@@ -86,7 +86,7 @@ def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> l
 
 
 def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: str | None) -> list[RenderableType]:
-    """A row for each setting: the score in every bin and overall, median above range, of its finished runs."""
+    """Returns a row for each setting: the score of its finished runs in every bin and overall, median above range."""
     score, goal, chance = labelled["score"].iloc[0], labelled["score_goal"].iloc[0], labelled["chance"].iloc[0]
     finished = labelled[labelled["status"] == "finished"]
     bins = [(int(low), int(high)) for low, high in np.unique(table[["low", "high"]], axis=0)]
@@ -113,7 +113,7 @@ def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: st
 
 
 def _cell(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", as_text: Callable[[float], str], best: float) -> Text:
-    """A median, bold where it is the best of its column, above the range."""
+    """Returns a median, bold where it is the best of its column, above the range."""
     if len(values) == 0:
         return Text("-", style="dim")
     median = float(np.median(values))
@@ -128,7 +128,7 @@ def _best(medians: "pd.Series[float]", goal: str) -> float:
 
 
 def _notes(labelled: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
-    """What the table leaves out: runs that diverged or are not finished."""
+    """Returns what the table leaves out: runs that diverged or are not finished."""
     steps = dict(zip(runs["run_id"], runs["train.steps"], strict=True)) if "train.steps" in runs else {}
     notes = []
     for status, kind in (("diverged", "diverged"), ("running", "unfinished")):
@@ -160,7 +160,7 @@ def _completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
 def _figures(
     folder: Path, runs: pd.DataFrame, scores: pd.DataFrame, probes: Sequence[str]
 ) -> dict[str, Callable[[], Figure]]:
-    """What there is to draw, by the figure's name."""
+    """Returns what draws each figure that there may be, by the figure's name."""
     metrics = load_metrics(folder)
     return {
         **{f"score_by_{by}": functools.partial(drawn.scores_by, scores, runs, by) for by in scores["by"].unique()},

@@ -27,7 +27,7 @@ class _Run(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Shows a table of the runs in a folder by task and cell; the exit code.
+    """Shows a table of the runs in a folder by task and cell; returns the exit code.
 
     Args:
         argv: the command line behind `status`.
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
-    """The runs; seconds that one training step of one run takes, by task and cell; and how many jobs are at work."""
+    """Returns the runs, the seconds of one training step of one run by task and cell, and how many jobs are at work."""
     if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     runs: dict[str, _Run] = {}

@@ -19,7 +19,7 @@ LONGEST = 1e6
 
 @styled
 def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = None) -> Figure:
-    """The gates of one run, word by word: a row for each gate, a column for each sentence, a line for each unit.
+    """Draws the gates of one run, word by word: a row for each gate, a column for each sentence, a line for each unit.
 
     Units are in the order of how differently the gate treats the two last sentences at their last word, or of their
     mean where there is one sentence. Colours go from 0 to 1, for gates with a sign from -1 to 1.
@@ -74,11 +74,11 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
 
 @styled
 def time_constants(retention: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Time constants 1 / (1 - mean over time) of the factor by which a unit keeps a state, in steps.
+    """Draws the time constants 1 / (1 - mean over time), in steps, of the factor by which a unit keeps a state.
 
     After so many steps a state that nothing is added to has shrunk to about 1 / e. The factor is an LSTM's forget gate
     for c and a GRU's update gate for h. Of the top layer: the units of each run from the shortest to the longest time
-    constant, so that the median at 50 % is that of the middle unit.
+    constant, so that the median at 50% is that of the middle unit.
 
     Args:
         retention: the table `retention`.

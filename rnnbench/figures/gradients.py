@@ -19,7 +19,7 @@ _SMALLEST_NORM = 1e-9
 
 @styled
 def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """How much of the gradient reaches each earlier time step: at initialisation, and after training.
+    """Draws how much of the gradient reaches each earlier time step: at initialisation, and after training.
 
     Drawn is ||dL/dh_t|| / ||dL/dh_T||, where T is the step whose output the loss is of (the last with a gradient), at
     T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. Every
@@ -80,7 +80,7 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The half-life of the gradient on its way back, against training steps: of the top layer's states.
+    """Draws the half-life of the gradient on its way back, of the top layer's states, against training steps.
 
     A gradient that does not decay has none, and leaves a gap.
 
@@ -114,7 +114,7 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The gradient at every time step through training: training step upwards, time from left to right.
+    """Draws the gradient at every time step through training: training step upwards, time from left to right.
 
     The colour is log10 of ||dL/dh_t|| relative to the answer's (see `gradient_flow`), the median over seeds, of the top
     layer; a millionth and less have one colour. A panel for each cell and state.

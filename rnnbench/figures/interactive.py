@@ -57,7 +57,7 @@ class FlowCurve(NamedTuple):
 
 
 def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
-    """The score against training steps: a setting's median and band over rows that all its seeds have."""
+    """Draws the score against training steps: a setting's median and band over rows that all its seeds have."""
     lines = list(settings(rows, looks))
     traces: list[go.Scatter] = []
     for line, look, whole in lines:
@@ -83,7 +83,7 @@ def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
 
 
 def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
-    """The score in bins of what it is broken down by, at equal distances: a setting's median, minimum and maximum."""
+    """Draws the score in bins of what it is broken down by: a setting's median, minimum and maximum."""
     bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
     place = {high: number for number, high in enumerate(bins["high"])}
     lines = list(settings(rows, looks))
@@ -111,7 +111,7 @@ def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
 
 
 def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve]:
-    """What `relative_flow` made of the gradients, by setting, layer and state."""
+    """Returns what `relative_flow` made of the gradients, by setting, layer and state."""
     steps = _thinned(rows["step"], MAX_STEPS)
     rows = rows[rows["before"].isin(_thinned(rows["before"], MAX_POINTS))]
     several, dashes = rows["layer"].nunique() > 1, state_dashes(rows)
@@ -127,7 +127,7 @@ def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve
 
 
 def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
-    """All curves at one training step, and a slider over the training steps."""
+    """Draws all curves at one training step, with a slider over the training steps."""
     steps = curves[0].shares.columns.tolist()
     bottom, top = _decades(curves)
     # Below the figure, where a logarithm still is.
@@ -158,7 +158,7 @@ def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
 
 
 def gradient_maps(curves: Sequence[FlowCurve]) -> list[go.Figure]:
-    """Each curve as a map of time and training; the colours of all mean the same."""
+    """Draws each curve as a map of time and training; a colour means the same in all of them."""
     bottom, top = _decades(curves)
     decades = list(range(bottom, top + 1))
     bar = {"tickvals": decades, "ticktext": [f"10<sup>{decade}</sup>" for decade in decades], "thickness": 12}
@@ -181,7 +181,7 @@ def gradient_maps(curves: Sequence[FlowCurve]) -> list[go.Figure]:
 
 
 def gate_map(rows: pd.DataFrame) -> go.Figure:
-    """A gate's value in every unit at every word of one sentence."""
+    """Draws a gate's value in every unit at every word of one sentence."""
     values = rows.pivot(index="unit", columns="time", values="value")
     values = values.loc[_thinned(values.index, MAX_UNITS)]
     words = rows.drop_duplicates("time").sort_values("time")["word"]
@@ -200,7 +200,7 @@ def gate_map(rows: pd.DataFrame) -> go.Figure:
 
 
 def _decades(curves: Sequence[FlowCurve]) -> tuple[int, int]:
-    """The powers of ten between which the shares are, the answer's own 1 among them."""
+    """Returns the powers of ten between which the shares are, the answer's own 1 among them."""
     shares = np.concatenate([[1.0], *(curve.shares.to_numpy().ravel() for curve in curves)])
     shares = shares[np.isfinite(shares) & (shares > 0)]
     low, high = np.floor(np.log10(shares.min())), np.ceil(np.log10(shares.max()))
@@ -214,7 +214,7 @@ def _chance(rows: pd.DataFrame, ends: Sequence[int | float]) -> list[go.Scatter]
 
 
 def score_axis(rows: pd.DataFrame) -> dict[str, Any]:
-    """An error on a log scale, a share of all from 0 or chance to 1."""
+    """Returns the score's axis: a log scale for an error, 0 or chance to 1 for a share of all."""
     goal = rows["score_goal"].iloc[0]
     axis: dict[str, Any] = {"title": {"text": _label(metric_label(rows["score"].iloc[0]))}}
     values = rows["value"][np.isfinite(rows["value"])]
@@ -227,13 +227,13 @@ def score_axis(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _curve(values: "pd.Series[float]", **about: Any) -> go.Scatter:
-    """Values against their index; a line needs two of them to be seen."""
+    """Returns values against their index: a line, or a marker where there is one value alone."""
     mode = "lines" if len(values) > 1 else "markers"
     return go.Scatter(x=values.index.tolist(), y=_rounded(values), **{"mode": mode, **about})
 
 
 def _line(values: "pd.Series[float]", look: Look, dash: Dash = (), **about: Any) -> go.Scatter:
-    """A setting's curve; where the setting has a marker, some points of it are marked."""
+    """Returns a setting's curve; where the setting has a marker, some points of it are marked."""
     width = 2.5
     line = {"color": look.colour, "width": width}
     if dash:
@@ -271,12 +271,12 @@ def _figure(
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
-    """To the digits that can be seen."""
+    """Rounds to the digits that can be seen."""
     return [float(f"{value:.4g}") for value in values]
 
 
 def _thinned(values: Iterable[int], most: int) -> list[int]:
-    """The distinct values or, evenly chosen, so many of them, the first and the last too."""
+    """Returns the distinct values or, evenly chosen, so many of them, with the first and the last."""
     ordered = np.unique(np.asarray(values))
     return ordered[np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))].tolist()
 

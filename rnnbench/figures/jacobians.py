@@ -16,7 +16,7 @@ from rnnbench.figures.style import styled
 
 @styled
 def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The largest singular value of dh_{t+k} / dh_t against k, of the top layer: of one state and of all together.
+    """Draws the largest singular value of dh_{t+k} / dh_t, and that of all states, of the top layer, against k.
 
     Above 1 (the grey line) a change of the state, or the gradient on its way back, can grow over k steps.
 
@@ -50,7 +50,7 @@ def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def lyapunov_exponents(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Lyapunov exponents of the top layer's state, largest first; at 0 a change neither grows nor shrinks.
+    """Draws the Lyapunov exponents of the top layer's state, largest first; at 0 a change neither grows nor shrinks.
 
     Args:
         spectra: the table `spectra`.

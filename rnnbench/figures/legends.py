@@ -54,6 +54,6 @@ def states_legend(table: pd.DataFrame, label: Callable[[str], str] = state_label
 
 
 def _size(figure: Figure, drawn: Legend) -> tuple[float, float]:
-    """Width and height in inches, with a margin at both sides."""
+    """Returns width and height in inches, with a margin at both sides."""
     extent = drawn.get_window_extent(FigureCanvasAgg(figure).get_renderer())
     return extent.width / figure.dpi + 2 * MARGIN, extent.height / figure.dpi

@@ -15,7 +15,7 @@ from rnnbench.figures.style import styled
 
 @styled
 def memory(memory: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """How well the first input can be read off the top layer's h, and off all its states, at every later step: R^2.
+    """Draws R^2 with which the first input can be read off the top layer's h, and off all its states, at later steps.
 
     Args:
         memory: the table `memory`.

@@ -19,7 +19,7 @@ from rnnbench.records.bins import bin_label
 
 @styled
 def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") -> Figure:
-    """The test score in bins of what it is broken down by, at the end of training.
+    """Draws the test score in bins of what it is broken down by, at the end of training.
 
     Finished runs alone, since runs in training are not comparable. Bins of several values stand at their far end on an
     axis logarithmic to the base of 2, bins of one value on a linear one; the settings side by side around them.
@@ -73,7 +73,7 @@ def _bins_axis(axes: Axes, bins: pd.DataFrame, logarithmic: bool) -> None:
 
 @styled
 def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """The test score against training steps, of all runs, the unfinished too.
+    """Draws the test score against training steps, of all runs, the unfinished too.
 
     A median ends where the first of its seeds ends. A cross marks where a run diverged.
 
@@ -107,7 +107,7 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
-    """The final test score against the value of a key in which runs differ, such as `optimizer.learning_rate`.
+    """Draws the final test score against a key in which runs differ, such as `optimizer.learning_rate`.
 
     Of finished runs: the median over seeds, and a band between the quartiles.
 

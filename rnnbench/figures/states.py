@@ -79,7 +79,7 @@ def source_label(state: str) -> str:
 
 
 def is_joint(state: str) -> bool:
-    """Whether it names all states of a cell together, such as "h,c"."""
+    """Returns whether it names all states of a cell together, such as "h,c"."""
     return "," in state
 
 

@@ -61,7 +61,7 @@ def about(results: Results) -> str:
 
 
 def _drawn(labelled: pd.DataFrame) -> pd.DataFrame:
-    """The runs of each task's best settings by the median, as many as a figure can tell apart."""
+    """Returns the runs of each task's best settings by the median, as many as a figure can tell apart."""
     kept = []
     for _, of_task in labelled.assign(ranked=results_of(labelled)).groupby("panel", sort=False):
         medians = of_task.groupby("line")["ranked"].median()

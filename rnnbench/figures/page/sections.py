@@ -96,7 +96,7 @@ def _gates(results: Results) -> Markup:
 
 
 def _gates_of_task(rows: pd.DataFrame) -> Markup:
-    """Maps of words and units; those of the first setting are open."""
+    """Returns maps of words and units; those of the first setting are open."""
     several = rows["layer"].nunique() > 1
     rows = rows.assign(late=rows["status"] != "finished").sort_values(["late", "seed"], kind="stable")
     shown: list[Markup] = []
@@ -160,7 +160,7 @@ def _runs(results: Results) -> Markup:
 
 
 def _config(values: "Mapping[Any, Any] | pd.Series[Any]") -> Markup:
-    """Keys and values, without those that a run does not have."""
+    """Returns keys and values, without those that a run does not have."""
     lines = [f"{key}: {value}" for key, value in values.items() if not pd.isna(value)]
     return parts.preformatted("\n".join(lines))
 
@@ -190,7 +190,7 @@ def _failed(results: Results) -> Markup:
 
 
 def _by_task(about: str, results: Results, table: pd.DataFrame, draw: Callable[[pd.DataFrame], Markup]) -> Markup:
-    """What is drawn of each task that has rows, below its name."""
+    """Returns what is drawn of each task that has rows, below its name."""
     shown = [parts.paragraph(about)]
     for panel in results.labelled["panel"].unique():
         rows = table[table["panel"] == panel]
