@@ -54,6 +54,20 @@ def test_padded_steps_do_not_count():
     np.testing.assert_allclose(omega(model, task, batch._replace(mask=mask)), steps * 0.25, rtol=1e-4)
 
 
+def test_padding_that_is_no_number_does_not_reach_its_gradient():
+    task = Adding(length=LENGTH)
+    batch = batch_of(task)
+    mask = jnp.arange(LENGTH)[None] < jnp.array([[LENGTH], [3], [1]])
+    graphdef, state = nnx.split(build(LSTM, task))
+
+    def gradient(padding):
+        padded = batch._replace(mask=mask, inputs=jnp.where(mask[..., None], batch.inputs, padding))
+        return jax.grad(lambda state: omega(nnx.merge(graphdef, state), task, padded))(state)
+
+    jax.tree.map(np.testing.assert_array_equal, gradient(jnp.nan), gradient(0.0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient(jnp.nan)))
+
+
 @pytest.mark.parametrize("make_cell", [VanillaRNN, LSTM])
 def test_its_gradient_holds_states_and_their_gradients(make_cell):
     """By finite differences of the formula, in which s_t and dL/ds_{t+1} stay those of the unchanged model."""
