@@ -88,7 +88,7 @@ def takes_function(hint: Any) -> bool:
 
 def returns_function(function: Any, hint: Any) -> bool:
     """Whether a function makes functions, where the annotation wants one that makes something else."""
-    wanted = {typing.get_args(part)[-1] for part in _alternatives(hint) if typing.get_args(part)}
+    wanted = {typing.get_args(part)[-1] for part in _alternatives(hint) if _is_function(part) and typing.get_args(part)}
     with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
         made = inspect.signature(function, eval_str=True).return_annotation
         return _is_function(made) and not any(map(_is_function, wanted))
