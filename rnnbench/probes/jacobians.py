@@ -130,7 +130,7 @@ def lyapunov_exponents(
 
 
 def spectral_radii(cell: nnx.RNNCellBase) -> dict[str, float]:
-    """Largest |eigenvalue| of each recurrent gate's U by name, where U is square; nothing for a cell not by gate."""
+    """Largest |eigenvalue| of each recurrent gate's U by name, where U is square; nothing for a foreign cell."""
     if not is_gated(cell):
         return {}
     kernels = {name: np.asarray(U, np.float64) for name, U in cell.recurrent_kernels().items()}

@@ -18,7 +18,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from rnnbench import probes
 from rnnbench.config.identity import flatten, foldable, identity
-from rnnbench.config.objects import instantiate, partial
+from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
 from rnnbench.model import Model
@@ -83,7 +83,8 @@ class Program:
         self._spread_over(devices)
 
         build = functools.partial(self._build, numbers={})
-        self.graphdef, self.constants = _split(nnx.eval_shape(build, jax.random.key(0)))
+        with blame("model.cell"):
+            self.graphdef, self.constants = _split(nnx.eval_shape(build, jax.random.key(0)))
         if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
             _, self.constants = _split(build(jax.random.key(0)))
 
