@@ -91,9 +91,7 @@ class Program:
         with blame("model.cell"):
             self.template: Model = nnx.eval_shape(build, jax.random.key(0))
         self.structure = _structure(self.template)
-        if (
-            self.structure.constants
-        ):  # a foreign cell may hold more than parameters (random states, say): as they are built
+        if self.structure.constants:  # a foreign cell may hold random states, say: they are needed as they are built
             self.structure = _structure(build(jax.random.key(0)))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
