@@ -7,21 +7,14 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
-from rnnbench.model import Model, state_names
+from rnnbench.model import state_names
 from rnnbench.tasks import Adding, CopyMemory
+from tests.helpers import BATCH, HIDDEN, batch_of, build
 
-BATCH, LENGTH, HIDDEN = 3, 6, 4
+LENGTH = 6
 CELLS = [VanillaRNN, LSTM, GRU, nnx.SimpleCell, nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell]
 LAST_STEP = Adding(length=LENGTH)
 EVERY_STEP = CopyMemory(length=LENGTH)
-
-
-def build(make_cell, task, **options):
-    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(0), **options)
-
-
-def batch_of(task):
-    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
 
 
 @pytest.mark.parametrize("make_cell", CELLS)

@@ -9,20 +9,12 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import LSTM, VanillaRNN
-from rnnbench.model import Model
 from rnnbench.probes.gradient_flow import state_gradients
 from rnnbench.probes.omega import omega
 from rnnbench.tasks import Adding
+from tests.helpers import BATCH, batch_of, build
 
-LENGTH, HIDDEN, BATCH = 6, 4, 3
-
-
-def batch_of(task):
-    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
-
-
-def build(make_cell, task, **options):
-    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(2), **options)
+LENGTH = 6
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 1.3])

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
 from rnnbench.config.schema import Config
 from rnnbench.probes.omega import omega
