@@ -88,6 +88,8 @@ def test_a_word_is_no_list_of_letters() -> None:
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
         targets.checked(node, "task")
     targets.checked(node | {"kinds": ["tense"]}, "task")
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got"):
+        targets.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
 
 
 @pytest.mark.parametrize(
