@@ -8,8 +8,7 @@ import pytest
 from flax import nnx
 from hydra.errors import HydraException
 
-from rnnbench.config import identity, parse, schema
-from rnnbench.config import objects as targets
+from rnnbench.config import identity, objects, parse, schema
 from rnnbench.config.keys import keys
 from rnnbench.config.messages import describe
 from rnnbench.errors import UserError
@@ -32,7 +31,7 @@ def options(group: str) -> list[str]:
 def test_every_model_is_valid(model: str) -> None:
     parsed = compose(f"model={model}")
     assert parsed.model.name == model
-    cell = targets.partial(parsed.model.cell, "model.cell", given=schema.CELL_ARGUMENTS)
+    cell = objects.partial(parsed.model.cell, "model.cell", given=schema.CELL_ARGUMENTS)
     assert isinstance(cell(2, 3, rngs=nnx.Rngs(0)), nnx.Module)
 
 
@@ -40,12 +39,12 @@ def test_every_model_is_valid(model: str) -> None:
 def test_every_task_is_valid(task: str) -> None:
     parsed = compose(f"task={task}")
     assert parsed.task["name"] == task
-    assert targets.instantiate(parsed.task, "task").length > 0
+    assert objects.instantiate(parsed.task, "task").length > 0
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_every_optimizer_is_optax_own(optimizer: str) -> None:
-    build = targets.partial(compose(f"optimizer={optimizer}").optimizer, "optimizer")
+    build = objects.partial(compose(f"optimizer={optimizer}").optimizer, "optimizer")
     assert build.func is getattr(optax, optimizer)
     assert isinstance(build(), optax.GradientTransformation)
 
@@ -138,7 +137,7 @@ def test_a_mistake_is_told_in_one_line(override: str, message: str) -> None:
 def test_numbers_that_a_length_cannot_be() -> None:
     parsed = compose("task=adding", "task.length=1")
     with pytest.raises(UserError, match=r"task\.length: expected at least 2 .*, got 1"):
-        targets.instantiate(parsed.task, "task")
+        objects.instantiate(parsed.task, "task")
 
 
 def test_the_identity_is_what_determines_the_numbers() -> None:
