@@ -37,7 +37,7 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
     if chosen.empty:
         which = "any run" if run_id is None else f"run {run_id}"
         raise UserError(
-            f"no gates were recorded word by word for {which} (rnnbench probe RUN records them for tasks with sentences)"
+            f"no gates were recorded word by word for {which}; rnnbench probe RUN records them for tasks with sentences"
         )
     run = chosen.iloc[0]
     rows = at_last_step(top_layer(traces[traces["run_id"] == run["run_id"]]))
