@@ -1,25 +1,37 @@
 """A run's state and its training step, as pure functions."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from rnnbench.tasks.base import Example, Task
-
-Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
-"""The model: maps parameters and a batch to the outputs."""
-
-Penalty = Callable[[PyTree, Example], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
-"""Maps parameters and a batch to a term that is added to the loss, and to scalars to record about it."""
+from rnnbench.model import Model
+from rnnbench.probes.omega import omega
+from rnnbench.tasks.base import Task
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
 """Numbers in which the members of a population differ, by configuration key."""
+
+
+class Structure(NamedTuple):
+    """A model without its parameters.
+
+    Attributes:
+        graphdef: the modules, as `flax.nnx.split` returns them.
+        constants: everything in the model that is not a parameter.
+    """
+
+    graphdef: nnx.GraphDef
+    constants: PyTree
+
+    def model(self, params: PyTree) -> Model:
+        """Returns the model with these parameters."""
+        return nnx.merge(self.graphdef, params, self.constants)
 
 
 class RunState(NamedTuple):
@@ -59,33 +71,34 @@ def init_state(
 
 def train_step(
     state: RunState,
-    apply: Apply,
+    structure: Structure,
     task: Task,
     optimizer: optax.GradientTransformation,
     batch_size: int,
     steps: int,
     clip_norm: float | Float[Array, ""] | None,
-    penalty: Penalty | None = None,
+    omega_weight: float | Float[Array, ""] | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """Takes one step: draws a batch, computes the gradient, clips it and updates the parameters.
 
     Args:
         state: the run's state.
-        apply: the model.
+        structure: the model's structure.
         task: draws the examples and scores the outputs.
         optimizer: clips the gradient and updates the parameters.
         batch_size: examples in the whole batch.
         steps: number of steps in the run; later steps leave the state unchanged.
         clip_norm: the global norm above which the optimizer clips gradients; None if it does not clip.
-        penalty: added to the loss before its gradient is taken; the scalar `loss` does not include it.
+        omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
+            gradient is taken; the scalar `loss` does not include it. None means that it is not computed.
         batch_axis: name of the mapped axis over which the batch is split, if any. Each device draws its share of the
             same keys, so that the data do not depend on the number of devices.
 
     Returns:
-        The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
-        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` if the optimizer has one, and the
-        penalty's scalars. All are NaN for a step that was not taken.
+        The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before clipping),
+        `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` if the optimizer has one, and `omega` if it is
+        computed. All are NaN for a step that was not taken.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
     if batch_axis is not None:
@@ -94,13 +107,17 @@ def train_step(
     batch = jax.vmap(task.example)(keys)
 
     def objective(params: PyTree) -> tuple[Array, tuple[Array, Array, dict[str, Array]]]:
-        outputs = apply(params, batch)
+        model = structure.model(params)
+        outputs = model(batch.inputs, batch.mask)[0]
         loss = jnp.mean(jax.vmap(task.loss)(outputs, batch))
-        added, about = (0.0, {}) if penalty is None else penalty(params, batch)
-        return loss + added, (loss, outputs, about)
+        if omega_weight is None:
+            return loss, (loss, outputs, {})
+        regulariser = omega(model, task, batch)
+        return loss + omega_weight * regulariser, (loss, outputs, {"omega": regulariser})
 
-    gradient, (loss, outputs, about) = jax.grad(objective, has_aux=True)(state.params)
-    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()} | about
+    gradient, (loss, outputs, regularisers) = jax.grad(objective, has_aux=True)(state.params)
+    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
+    metrics |= regularisers
     if batch_axis is not None:
         # As one vector, devices wait for each other once instead of once per array. With 20 to 50 units, this cuts a
         # step of the RNN to two thirds of the time, and of the LSTM to four fifths.
