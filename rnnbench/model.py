@@ -94,7 +94,7 @@ class Model(nnx.Module):
     def layer_inputs(
         self, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
     ) -> list[Float[Array, "time batch _"]]:
-        """Returns the inputs of each layer, time first: embedded tokens or features, then outputs of the layer below."""
+        """Returns the inputs of each layer, time first: embeddings or features, then outputs of the layer below."""
         x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
         xs = [x]
         for cell in self.layers[:-1]:
@@ -117,8 +117,8 @@ class Model(nnx.Module):
 def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
     """Returns the names of the leaves of a cell's carry.
 
-    A gated cell names them itself. In any other cell, the leaf that is also the output is `h`; in a pair, the other leaf
-    is `c`. All others are `s0`, `s1`, ... by their position.
+    A gated cell names them itself. In any other cell, the leaf that is also the output is `h`; in a pair, the other
+    leaf is `c`. All others are `s0`, `s1`, ... by their position.
     """
     if isinstance(cell, GatedCell):
         return cell.states
