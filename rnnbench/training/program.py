@@ -274,7 +274,7 @@ class Program:
         metrics = distributed.fetch(self._evaluate_chunks(self._members(states), self._test_chunks))
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
-    def _members(self, states: RunState) -> tuple[PyTree, Numbers, Array]:
+    def _members(self, states: RunState) -> tuple[PyTree, PyTree, Array]:
         """Returns what a measurement needs from each member: parameters, numbers, and the index of its task."""
         return states.params, states.numbers, self._which
 

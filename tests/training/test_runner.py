@@ -20,9 +20,10 @@ from rnnbench.config.identity import run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError, UserError
 from rnnbench.records.writer import Records
+from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.program import Program, program
-from rnnbench.training.step import RunState, runner
+from rnnbench.training.step import RunState
 
 Compose = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
