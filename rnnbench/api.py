@@ -1,6 +1,7 @@
 """Training from Python: configurations in, tables out. `rnnbench.train` is this module's."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -36,13 +37,29 @@ def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
         raise ValueError("configs: expected one configuration or more, got none")
     from rnnbench.training import runner  # JAX is imported here
 
-    for population in populations(asked):
+    jobs = populations(asked)
+    for number, job in enumerate(jobs, 1):
+        placed = _placed(job, f"{number}/{len(jobs)}") if len(jobs) > 1 else job
         try:
-            runner.train(*population)
+            runner.train(*placed)
         except DivergedError:
             continue  # the run's status says so
-    outputs = dict.fromkeys(config.output for config in asked)
-    runs = pd.concat([load_runs(output) for output in outputs], ignore_index=True)
-    order = {run_id(config): number for number, config in enumerate(asked)}
-    own = runs[runs["run_id"].isin(order)].dropna(axis="columns", how="all")
-    return own.sort_values("run_id", key=lambda ids: ids.map(order), ignore_index=True)
+    return _recorded(asked)
+
+
+def _placed(job: Sequence[Config], place: str) -> list[Config]:
+    """The job's configurations, which say which job of how many it is."""
+    return [
+        dataclasses.replace(config, population=dataclasses.replace(config.population, place=place)) for config in job
+    ]
+
+
+def _recorded(configs: Sequence[Config]) -> pd.DataFrame:
+    """The runs' rows, in the order of the configurations."""
+    places = {(config.output, run_id(config)): number for number, config in enumerate(configs)}
+    found = []
+    for output in dict.fromkeys(config.output for config in configs):
+        runs = load_runs(output)
+        runs.index = pd.Index([places.get((output, run), -1) for run in runs["run_id"]])
+        found.append(runs[runs.index >= 0])
+    return pd.concat(found).sort_index().reset_index(drop=True)
