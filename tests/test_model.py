@@ -7,21 +7,14 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
-from rnnbench.model import Model, state_names
+from rnnbench.model import state_names
 from rnnbench.tasks import Adding, CopyMemory
+from tests.helpers import BATCH, HIDDEN, batch_of, build
 
-BATCH, LENGTH, HIDDEN = 3, 6, 4
+LENGTH = 6
 CELLS = [VanillaRNN, LSTM, GRU, nnx.SimpleCell, nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell]
 LAST_STEP = Adding(length=LENGTH)
 EVERY_STEP = CopyMemory(length=LENGTH)
-
-
-def build(make_cell, task, **options):
-    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(0), **options)
-
-
-def batch_of(task):
-    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
 
 
 @pytest.mark.parametrize("make_cell", CELLS)
@@ -70,6 +63,16 @@ def test_first_layer_reads_features_and_the_others_the_layer_below():
     assert (kernels[1] != kernels[2]).all(), "the layers share a draw"
 
 
+class FourStates(LSTM):
+    """An LSTM with two more states."""
+
+    states = ("h", "c", "n", "m")
+
+    def step(self, gates, h, c, n, m):
+        h, c = super().step(gates, h, c)
+        return h, c, 0.9 * n + gates.input, jnp.maximum(m, h)
+
+
 class NoOutputState(nnx.RNNCellBase):
     """A carry of two states, neither of them the output."""
 
@@ -90,6 +93,7 @@ class NoOutputState(nnx.RNNCellBase):
     [
         (VanillaRNN, ("h",)),
         (LSTM, ("h", "c")),
+        (FourStates, ("h", "c", "n", "m")),
         (nnx.GRUCell, ("h",)),
         (nnx.LSTMCell, ("c", "h")),
         (nnx.OptimizedLSTMCell, ("c", "h")),
@@ -100,7 +104,7 @@ def test_state_names(make_cell, names):
     assert state_names(make_cell(2, HIDDEN, rngs=nnx.Rngs(0))) == names
 
 
-@pytest.mark.parametrize("make_cell", [GRU, nnx.LSTMCell, NoOutputState])
+@pytest.mark.parametrize("make_cell", [GRU, nnx.LSTMCell, NoOutputState, FourStates])
 def test_zero_perturbation_changes_nothing(make_cell):
     model, batch = build(make_cell, LAST_STEP, num_layers=2), batch_of(LAST_STEP)
     eps = model.zero_perturbation(batch.inputs)

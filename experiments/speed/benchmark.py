@@ -44,13 +44,13 @@ console = Console()
 class Worker:
     """One side in a process of its own."""
 
-    def __init__(self, **request: Any):
+    def __init__(self, python: str = sys.executable, **request: Any):
         env = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
         self._process = subprocess.Popen(
-            [sys.executable, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+            [python, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         self.ask(**request)
-        self.answer()  # it is built
+        self.packages = self.answer()["packages"]  # it is built
 
     def ask(self, **request: Any) -> None:
         """Sends a request, and does not wait."""

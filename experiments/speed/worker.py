@@ -7,6 +7,7 @@ data, forward, backward, clipping, Adam.
 
 import json
 import os
+import platform
 import resource
 import sys
 import time
@@ -156,7 +157,8 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     run, packages = SIDES[request.pop("side")](**request)
     before = peak_memory()
-    print(json.dumps({"packages": {name: metadata.version(name) for name in packages}}), file=answers, flush=True)
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    print(json.dumps({"packages": versions}), file=answers, flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         run(**json.loads(line))

@@ -310,7 +310,7 @@ class _GatedScan:
 
 
 def _variables(cell: GatedCell) -> dict[str, Any]:
-    """All values that a cell holds, by their paths."""
+    """Returns all values that a cell holds, by their paths."""
     leaves = jax.tree.leaves_with_path(nnx.to_pure_dict(nnx.state(cell)))
     return {jax.tree_util.keystr(path, simple=True, separator="."): value for path, value in leaves}
 

@@ -15,14 +15,14 @@ Scan = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
 
 def remat(scan: Scan, first: PyTree, xs: PyTree, every: int | None) -> tuple[PyTree, PyTree]:
-    """`scan(first, xs)`, of which the gradient keeps the carry of every so many steps alone."""
+    """Returns `scan(first, xs)`, whose gradient keeps only the carry of every so many steps; None keeps everything."""
     if every is None or every >= len(jax.tree.leaves(xs)[0]):
         return scan(first, xs)
     return in_chunks(jax.checkpoint(scan, prevent_cse=False), first, xs, every)
 
 
 def in_chunks(scan: Scan, first: PyTree, xs: PyTree, every: int) -> tuple[PyTree, PyTree]:
-    """`scan(first, xs)`, as a scan over chunks of `every` steps."""
+    """Returns `scan(first, xs)`, computed as a scan over chunks of `every` steps."""
     steps = len(jax.tree.leaves(xs)[0])
     if every >= steps:
         return scan(first, xs)

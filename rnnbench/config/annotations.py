@@ -88,7 +88,7 @@ def takes_function(hint: Any) -> bool:
 
 def returns_function(function: Any, hint: Any) -> bool:
     """Whether a function makes functions, where the annotation wants one that makes something else."""
-    wanted = {typing.get_args(part)[-1] for part in _alternatives(hint) if typing.get_args(part)}
+    wanted = {typing.get_args(part)[-1] for part in _alternatives(hint) if _is_function(part) and typing.get_args(part)}
     with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
         made = inspect.signature(function, eval_str=True).return_annotation
         return _is_function(made) and not any(map(_is_function, wanted))
@@ -118,7 +118,14 @@ def as_yaml(value: Any) -> str:
 
 def _admits(hint: Any, value: Any) -> bool:
     as_tuple = tuple(value) if isinstance(value, list) else value  # YAML has lists alone
-    return any(_bearable(value, part) or _bearable(as_tuple, part) for part in _alternatives(hint))
+    return any(_takes(part, value) or _takes(part, as_tuple) for part in _alternatives(hint))
+
+
+def _takes(part: Any, value: Any) -> bool:
+    """Whether a value fits with all its items: of a sequence beartype looks at one, which it draws at random."""
+    has_places = typing.get_origin(part) is tuple and Ellipsis not in typing.get_args(part)
+    items = value if isinstance(value, list | tuple) and not has_places else ()
+    return _bearable(value, part) and all(_bearable(type(value)((item,)), part) for item in items)
 
 
 def _with_integers_as(value: Any, kind: type) -> Any:

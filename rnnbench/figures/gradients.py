@@ -37,7 +37,7 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     runs = label_runs(runs)
     flow = flow[flow["run_id"].isin(runs["run_id"])]
     if flow.empty:
-        raise UserError("no gradient flow was recorded (probe.gradient_flow=true records it)")
+        raise UserError("no gradient flow was recorded (probe.at_evaluation=[gradient_flow] records it)")
     moments = {
         "at initialisation": flow[flow["step"] == 0],
         "after training": at_last_step(flow[flow["run_id"].isin(runs["run_id"][runs["status"] == "finished"])]),
@@ -96,7 +96,7 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = metrics[(metrics["split"] == "probe") & metrics["metric"].str.startswith("decay_rate.")]
     table = table.merge(runs, on="run_id")
     if table.empty:
-        raise UserError("no half-life was recorded (probe.gradient_flow=true)")
+        raise UserError("no half-life was recorded (probe.at_evaluation=[gradient_flow])")
     parts = table["metric"].str.split(".", expand=True)
     table = top_layer(table.assign(layer=parts[1].astype(int), state=parts[2]))
     table["value"] = np.log(2) / table["value"].where(table["value"] > 0)
@@ -129,7 +129,7 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     runs = label_runs(runs)
     flow = flow[flow["run_id"].isin(runs["run_id"])]
     if flow.empty:
-        raise UserError("no gradient flow was recorded (probe.gradient_flow=true records it)")
+        raise UserError("no gradient flow was recorded (probe.at_evaluation=[gradient_flow] records it)")
     table = relative_flow(top_layer(flow)).merge(runs, on="run_id")
     if table.empty:
         raise UserError("no step has a gradient: all that was recorded are norms of 0")

@@ -6,6 +6,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
+from rnnbench.cells.scanning import hold
 from rnnbench.model import Model
 from rnnbench.probes.gradient_flow import state_gradients
 from rnnbench.probes.states import states_over_time
@@ -33,6 +34,7 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
     counted = (batch.mask[:, 1:] & batch.mask[:, :-1]).T
     total = jnp.zeros(())
     for cell, still, xs, gradient in zip(model.layers, frozen.layers, inputs, gradients, strict=True):
+        xs = hold(batch.mask.T, xs, jnp.zeros_like(xs))  # a NaN in a padded input would be one in the gradient
         states = states_over_time(still, xs, batch.mask.T)
 
         def step(states: PyTree, cell: nnx.RNNCellBase = cell, xs: Array = xs) -> PyTree:

@@ -22,11 +22,10 @@ from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.probes.base import Probe, answer_step
-from rnnbench.probes.omega import omega
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed
 from rnnbench.training.optimizer import make_optimizer, numbers_of
-from rnnbench.training.step import Numbers, RunState, init_state, train_step
+from rnnbench.training.step import Numbers, RunState, Structure, init_state, train_step
 
 AXIS = "device"
 
@@ -91,9 +90,9 @@ class Program:
         build = functools.partial(self._build, numbers={})
         with blame("model.cell"):
             self.template: Model = nnx.eval_shape(build, jax.random.key(0))
-        self.graphdef, self.constants = _split(self.template)
-        if self.constants:  # a foreign cell may hold more than parameters (random states, say): as they are built
-            _, self.constants = _split(build(jax.random.key(0)))
+        self.structure = _structure(self.template)
+        if self.structure.constants:  # a foreign cell may hold random states, say: they are needed as they are built
+            self.structure = _structure(build(jax.random.key(0)))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
         self._place_sets()
@@ -194,7 +193,7 @@ class Program:
 
     def model(self, params: PyTree) -> Model:
         """The model with one member's parameters."""
-        return nnx.merge(self.graphdef, params, self.constants)
+        return self.structure.model(params)
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
         """Maps a function of one member, and of what all share, over the members, on every device its own.
@@ -227,22 +226,16 @@ class Program:
         optimizer = make_optimizer(config, {})
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
-            weight = state.numbers.get("train.omega", config.train.omega)
-            task = self._task(state.numbers)
-
-            def penalty(params: PyTree, batch: Example) -> tuple[Array, dict[str, Array]]:
-                value = omega(self.model(params), task, batch)
-                return weight * value, {"omega": value}
-
+            weight = state.numbers.get("train.omega", config.train.omega or None)
             return train_step(
                 state,
-                apply=lambda params, batch: self.model(params)(batch.inputs, batch.mask)[0],
-                task=task,
+                structure=self.structure,
+                task=self._task(state.numbers),
                 optimizer=optimizer,
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
                 clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),
-                penalty=penalty if config.train.omega or "train.omega" in self.folded else None,
+                omega_weight=weight,
                 batch_axis=self.batch_axis,
             )
 
@@ -327,10 +320,9 @@ class Program:
         return self._measuring[probe, size, answer]
 
 
-def _split(model: Model) -> tuple[nnx.GraphDef, nnx.State]:
-    """A model's structure, and what it holds beside its parameters."""
+def _structure(model: Model) -> Structure:
     graphdef, _, others = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
-    return graphdef, others
+    return Structure(graphdef, others)
 
 
 def _folded(configs: Sequence[Config]) -> list[str]:

@@ -1,25 +1,37 @@
 """One run's state and its training step, as pure functions."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from rnnbench.tasks.base import Example, Task
-
-Apply = Callable[[PyTree, Example], Float[Array, "batch ..."]]
-"""The model: parameters and a batch to the outputs."""
-
-Penalty = Callable[[PyTree, Example], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
-"""Parameters and a batch to what is added to the loss, and to the scalars that are recorded about it."""
+from rnnbench.model import Model
+from rnnbench.probes.omega import omega
+from rnnbench.tasks.base import Task
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
 """Numbers in which the members of a population differ, by key of the configuration."""
+
+
+class Structure(NamedTuple):
+    """A model without its parameters.
+
+    Attributes:
+        graphdef: its modules, as `flax.nnx` splits them off.
+        constants: what it holds besides parameters.
+    """
+
+    graphdef: nnx.GraphDef
+    constants: PyTree
+
+    def model(self, params: PyTree) -> Model:
+        """Returns the model with these parameters."""
+        return nnx.merge(self.graphdef, params, self.constants)
 
 
 class RunState(NamedTuple):
@@ -59,33 +71,34 @@ def init_state(
 
 def train_step(
     state: RunState,
-    apply: Apply,
+    structure: Structure,
     task: Task,
     optimizer: optax.GradientTransformation,
     batch_size: int,
     steps: int,
     clip_norm: float | Float[Array, ""] | None,
-    penalty: Penalty | None = None,
+    omega_weight: float | Float[Array, ""] | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """Takes one step: draws a batch, takes the gradient, clips it and updates the parameters.
 
     Args:
         state: the run's.
-        apply: the model.
+        structure: the model's.
         task: draws the examples and scores the outputs.
         optimizer: clips the gradient and updates the parameters.
         batch_size: examples in the whole batch.
         steps: the run's length: later steps leave the state as it is.
         clip_norm: the global norm above which the optimizer clips gradients; None if it clips none.
-        penalty: added to the loss before its gradient is taken; the scalar `loss` is without it.
+        omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
+            gradient is taken; the scalar `loss` is without it. None: it is not computed.
         batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
             part of the same keys, so that the data do not depend on the number of devices.
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
-        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one, and the
-        penalty's own.
+        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one, and
+        `omega` where it is computed.
         All are NaN at a step that was not done.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
@@ -95,13 +108,17 @@ def train_step(
     batch = jax.vmap(task.example)(keys)
 
     def objective(params: PyTree) -> tuple[Array, tuple[Array, Array, dict[str, Array]]]:
-        outputs = apply(params, batch)
+        model = structure.model(params)
+        outputs = model(batch.inputs, batch.mask)[0]
         loss = jnp.mean(jax.vmap(task.loss)(outputs, batch))
-        added, about = (0.0, {}) if penalty is None else penalty(params, batch)
-        return loss + added, (loss, outputs, about)
+        if omega_weight is None:
+            return loss, (loss, outputs, {})
+        regulariser = omega(model, task, batch)
+        return loss + omega_weight * regulariser, (loss, outputs, {"omega": regulariser})
 
-    gradient, (loss, outputs, about) = jax.grad(objective, has_aux=True)(state.params)
-    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()} | about
+    gradient, (loss, outputs, regularisers) = jax.grad(objective, has_aux=True)(state.params)
+    metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
+    metrics |= regularisers
     if batch_axis is not None:
         # As one vector: devices wait for one another once, not once an array. With 20 to 50 units, a step of the RNN
         # takes two thirds of the time, one of the LSTM four fifths.

@@ -128,6 +128,32 @@ def test_padded_steps_change_nothing(cell):
     )
 
 
+def same_as_zero(cell, padding):
+    """Whether padded inputs that hold `padding` give the values and gradients that zeros give."""
+    graphdef, params, constants = nnx.split(cell, nnx.Param, ...)
+    inputs, carry = normal(2, TIME, BATCH, FEATURES), cell.initialize_carry((BATCH, FEATURES), nnx.Rngs(0))
+
+    def loss(params, inputs):
+        last, outputs = unroll(nnx.merge(graphdef, params, constants), inputs, carry, MASK)
+        return jnp.sum(jnp.sin(outputs)) + sum(jnp.sum(jnp.cos(state)) for state in jax.tree.leaves(last))
+
+    run = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    found, expected = (run(params, jnp.where(MASK[..., None], inputs, value)) for value in (padding, 0.0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(expected))
+    return all(map(np.array_equal, jax.tree.leaves(found), jax.tree.leaves(expected)))
+
+
+def test_padding_that_is_no_number_does_not_reach_the_gradient(cell):
+    assert same_as_zero(cell, jnp.nan)
+
+
+@pytest.mark.parametrize("padding", [jnp.nan, jnp.inf])
+@pytest.mark.parametrize("make", [LSTM, nnx.GRUCell, nnx.OptimizedLSTMCell])
+def test_nor_in_cells_of_flax(make, padding):
+    cell = make(FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    assert same_as_zero(cell, padding)
+
+
 @few_cells
 @pytest.mark.parametrize("every", [2, 5, 7])
 def test_kept_or_computed_again_the_gradient_is_the_same(cell, every):

@@ -57,6 +57,11 @@ def folder() -> Path:
             "model.cell: bias_init names ['forgt'], which are not gates; the gates are ['input', 'forget', ",
         ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
+        (
+            ["model=lstm", "+model.cell.bias_init={forgte: {_target_: jax.nn.initializers.constant, value: 2}}"],
+            "model.cell.bias_init: 'forgte' is none of the gates that have one, which are input, forget, candidate, "
+            "output. Did you mean forget?",
+        ),
     ],
 )
 def test_what_only_building_finds_leaves_no_folder(run: Run, argv: list[str], message: str) -> None:

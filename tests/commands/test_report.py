@@ -13,9 +13,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from plotly.offline import get_plotlyjs
 
 from rnnbench.commands import report
+from rnnbench.commands.report import report_sweep
 from rnnbench.errors import UserError
 from rnnbench.figures.looks import COLOURS
-from rnnbench.figures.page import report_sweep, write_report
+from rnnbench.figures.page import write_report
+from rnnbench.probes.finding import drawers
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
 from tests.helpers import tables_of
@@ -65,7 +67,7 @@ def record(root, model="gru", seed=0, status="finished", result=0.75, without=()
 
 
 def written(folder: Path) -> str:
-    return write_report(folder, folder / "report.html").read_text()
+    return write_report(folder, folder / "report.html", drawers()).read_text()
 
 
 def section(page: str, name: str) -> str:
@@ -116,7 +118,7 @@ def test_what_prevents_a_page_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file/page.html", tmp_path / "results"):
         with pytest.raises(UserError, match=r"cannot write .*; --output chooses another file"):
-            write_report(tmp_path / "results", path)
+            write_report(tmp_path / "results", path, drawers())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]
 
 
@@ -252,12 +254,12 @@ def test_figures_draw_the_best_of_very_many_settings(tmp_path):
 
 
 def test_three_hundred_runs_fit(tmp_path):
-    page = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "page.html")
+    page = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "page.html", drawers())
     assert page.stat().st_size < 6e6
     text = page.read_text()
     assert section(text, "runs").count("<details>") == 300 + 1
     assert max(len(figure["data"]) for figure in figures(text)) <= 50
-    again = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "again.html")
+    again = write_report(ROOT / "experiments/sweep_300/results", tmp_path / "again.html", drawers())
     assert again.read_bytes() == page.read_bytes()
 
 
@@ -304,7 +306,7 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
 def opened(context: BrowserContext, folder: Path) -> Page:
     """The page, with every figure drawn."""
     page = context.new_page()
-    page.goto(write_report(folder, folder / "report.html").as_uri())
+    page.goto(write_report(folder, folder / "report.html", drawers()).as_uri())
     page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
     for plot in page.locator(".plot").all():
         plot.scroll_into_view_if_needed()
@@ -376,7 +378,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(context, hostile, root):
 @in_browser
 def test_figures_are_drawn_once_they_are_near_the_window(context, root):
     page = context.new_page()
-    page.goto(write_report(root, root / "report.html").as_uri())
+    page.goto(write_report(root, root / "report.html", drawers()).as_uri())
     page.locator("#learning-curves .main-svg").first.wait_for()
     gates = page.locator("#gates-word-by-word .main-svg")
     assert gates.count() == 0

@@ -8,6 +8,7 @@ import pytest
 
 from rnnbench.commands import show
 from rnnbench.errors import UserError
+from rnnbench.probes.finding import drawers
 from rnnbench.records.writer import Records
 from tests.helpers import tables_of
 
@@ -107,20 +108,25 @@ def test_every_figure_is_drawn_from_its_table_and_all_runs(root, monkeypatch):
     asked = {}
 
     def draw(name):
-        def draw(table, runs, **options):
-            asked.setdefault(name, []).append((table, len(runs), options))
+        def draw(table, runs, by=None):
+            asked.setdefault(name, []).append((table, len(runs), by))
             raise UserError("not today")
 
         return draw
 
-    names = [name for name in show.drawn.__all__ if name[0].islower() and name not in ("save", "score_by_value")]
-    for name in names:
+    of_probes = {figure.__name__ for figures in drawers().values() for figure in figures}
+    one_run = draw("gate_traces")
+    monkeypatch.setattr(
+        show, "drawers", lambda names: {"gate_traces": [lambda table, runs, run_id=None: one_run(table, runs)]}
+    )
+    for name in ("scores_by", "learning_curves", "half_life"):
         monkeypatch.setattr(show.drawn, name, draw(name))
     show.main([str(root)])
     assert {len_of_runs for calls in asked.values() for _, len_of_runs, _ in calls} == {6}
     assert [set(table["run_id"].str[:-1]) for table, _, _ in asked["gate_traces"]] == [{"accuracygru"}, {"accuracyrnn"}]
-    assert [options["by"] for _, _, options in asked["scores_by"]] == ["distance", "attractors"]
-    assert set(names) - set(asked) == {"time_constants"}
+    assert [by for _, _, by in asked["scores_by"]] == ["distance", "attractors"]
+    every = {name for name in show.drawn.__all__ if name[0].islower()} - {"save", "score_by_value"}
+    assert every == {"scores_by", "learning_curves", "half_life"} | of_probes
 
 
 @pytest.mark.usefixtures("real_files")

@@ -88,6 +88,8 @@ def test_a_word_is_no_list_of_letters() -> None:
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
         targets.checked(node, "task")
     targets.checked(node | {"kinds": ["tense"]}, "task")
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got"):
+        targets.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_numbers_have_the_type_of_their_argument(
     monkeypatch.syspath_prepend(tmp_path)
     given = CELL_ARGUMENTS if "cells" in node["_target_"] else ()
     found = targets.checked(node, "it", given)[key]
-    assert (found, type(found)) == (value, type(value))
+    assert repr(found) == repr(value)
 
 
 def test_numbers_of_nested_nodes_have_the_type_of_their_argument() -> None:
@@ -136,7 +138,7 @@ def test_a_function_by_its_name() -> None:
 
 
 def test_functions_by_their_names_for_some_gates() -> None:
-    constant = {"_target_": "rnnbench.cells.constant", "value": 2}
+    constant = {"_target_": "jax.nn.initializers.constant", "value": 2}
     node = {"_target_": "rnnbench.cells.LSTM", "bias_init": {"forget": "jax.nn.initializers.ones", "input": constant}}
     cell = targets.partial(node, "model.cell", CELL_ARGUMENTS)(2, 3, rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(cell.bias[...], np.repeat([2.0, 1.0, 0.0, 0.0], 3))
@@ -145,8 +147,11 @@ def test_functions_by_their_names_for_some_gates() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kernel_init": 3}, "model.cell.kernel_init: expected the dotted name of a function, got 3"),
-        ({"kernel_init": "ones"}, "model.cell.kernel_init: expected the dotted name of a function, got 'ones'"),
+        ({"kernel_init": 3}, "model.cell.kernel_init: expected the dotted name of a function or keys and values, got"),
+        (
+            {"kernel_init": "ones"},
+            "model.cell.kernel_init: expected the dotted name of a function or keys and values, got",
+        ),
         ({"kernel_init": "rnnbench.cells.chronos"}, "model.cell.kernel_init: rnnbench.cells has no chronos. Did you"),
         ({"kernel_init": "nowhere.ones"}, "model.cell.kernel_init: cannot import nowhere.ones: there is no module"),
         (
@@ -155,7 +160,6 @@ def test_functions_by_their_names_for_some_gates() -> None:
         ),
         ({"bias_init": {"forget": 3}}, "model.cell.bias_init.forget: expected the dotted name of a function, got 3"),
         ({"bias_init": {"forget": "jax.no"}}, "model.cell.bias_init.forget: jax has no no"),
-        ({"bias_init": "jax.nn.initializers.ones"}, "model.cell.bias_init: expected keys and values or null, got 'jax"),
     ],
 )
 def test_what_is_no_function_is_refused(values: dict[str, Any], message: str) -> None:

@@ -100,7 +100,7 @@ def test_every_key_declares_what_it_is() -> None:
             "train.matmul_precision=half",
             "train.matmul_precision: expected one of bfloat16, tensorfloat32, float32, or null, got 'half'",
         ),
-        ("probe.at_evaluation=[gradient]", "probe.at_evaluation: expected gradient_flow, got ['gradient']"),
+        ("probe.at_end={gates: true}", "probe.at_end: expected a list"),
         ("probe.at_evaluation=gradient_flow", "probe.at_evaluation: expected a list, got 'gradient_flow'"),
         ("~task.name", "task.name: expected a name for records and figures, got null"),
         (

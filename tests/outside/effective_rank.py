@@ -24,7 +24,7 @@ class EffectiveRank(Probe):
 
     name = "effective_rank"
     tables: ClassVar = {"effective_rank": {"time": pa.int64(), "rank": pa.float64()}}
-    figures: ClassVar = {"effective_rank": ("effective_rank.draw",)}
+    figures: ClassVar = {"effective_rank": ("effective_rank.draw_effective_rank",)}
     headlines: ClassVar = {"rank": "effective rank of the states at the answer"}
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
@@ -42,7 +42,7 @@ class EffectiveRank(Probe):
         return {"rank": float(measured[-1])}
 
 
-def draw(table: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+def draw_effective_rank(table: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """The rank against time, a line for each run."""
     figure = Figure()
     axes = figure.subplots()

@@ -118,3 +118,36 @@ def test_a_length_that_the_task_cannot_have(
     monkeypatch.chdir(OUTSIDE)
     assert cli.main([*TRAIN, "task.length=1", "devices=null", f"output={tmp_path}"]) == 2
     assert capsys.readouterr().err == "rnnbench: error: task.length: expected at least 2, got 1\n"
+
+
+def test_a_probe_is_one_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny: list[str]
+) -> None:
+    """It is measured in training and from a checkpoint, recorded, loaded and drawn; no other file knows of it."""
+    monkeypatch.syspath_prepend(OUTSIDE)
+    probe = "effective_rank.EffectiveRank"
+    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+        train = [*tiny, "-m", "model=rnn,lstm", "probe.at_evaluation=[effective_rank.EffectiveRank]"]
+        assert cli.main([*train, f"output={tmp_path}"]) == 0
+        in_training = rnnbench.load_table(tmp_path, "effective_rank")
+        assert in_training.columns.tolist() == ["run_id", "step", "time", "rank"]
+        assert in_training.groupby(["run_id", "step"]).size().tolist() == [6] * 2 * 3, "every step, at 3 evaluations"
+        assert in_training["rank"].between(1 - 1e-5, 4 + 1e-5).all(), "of four units"
+        assert cli.main(["probe", str(tmp_path), "--probes", probe, "--size", "4"]) == 0
+    printed = capsys.readouterr()
+    assert "rank: effective rank of the states at the answer" in printed.out
+    probed = rnnbench.load_table(tmp_path, "effective_rank")
+    last = in_training[in_training["step"] == in_training["step"].max()].reset_index(drop=True)
+    np.testing.assert_allclose(probed["rank"], last["rank"], rtol=1e-4, err_msg="the same model and batch")
+    assert cli.main(["show", str(tmp_path), "--probes", probe]) == 0
+    assert (tmp_path / "figures" / "draw_effective_rank.png").exists()
+    assert cli.main(["report", str(tmp_path), "--probes", probe]) == 0
+    assert "<figcaption>draw effective rank</figcaption>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_probe_that_does_not_exist_leaves_no_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny: list[str]
+) -> None:
+    assert cli.main([*tiny, "probe.at_end=[gate]", f"output={tmp_path / 'out'}"]) == 2
+    assert "probe.at_end.0: expected one of gate_traces, gates, " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -10,12 +10,11 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
-from rnnbench.model import Model
 from rnnbench.probes.gradient_flow import gradient_flow
 from rnnbench.tasks import Adding
-from rnnbench.tasks.base import Example
+from tests.helpers import BATCH, batch_of, build
 
-LENGTH, HIDDEN, BATCH = 6, 4, 3
+LENGTH = 6
 
 
 class SumOfOutputs(Adding):
@@ -32,14 +31,6 @@ class SineOfOutputs(Adding):
 
     def probe_loss(self, outputs, example):
         return jnp.sum(jnp.where(example.mask[:, None], jnp.sin(3 * outputs), 0.0))
-
-
-def batch_of(task) -> Example:
-    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
-
-
-def build(make_cell, task, **options):
-    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(2), **options)
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.2])

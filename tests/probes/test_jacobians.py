@@ -1,12 +1,14 @@
 """Jacobians: linear networks, whose spectra are known, and brute force for the others."""
 
+# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from rnnbench.cells import GRU, LSTM, VanillaRNN
+from rnnbench.cells import GRU, LSTM, Gate, GatedCell, VanillaRNN, sigmoid, tanh
 from rnnbench.probes import jacobians
 from rnnbench.probes.jacobians import lyapunov_exponents, singular_values, spectral_radius, square_kernels
 
@@ -21,6 +23,21 @@ def linear(kernel_init, hidden=HIDDEN):
 
 def diagonal(*values):
     return lambda key, shape, dtype: jnp.diag(jnp.array(values, dtype))
+
+
+class Narrow(GatedCell):
+    """A state c wider than h, of which h is the first units; one gate sees h, the other does not."""
+
+    gates = {"write": Gate(tanh), "keep": Gate(sigmoid, recurrent=False)}
+    states = ("h", "c")
+
+    @property
+    def gate_features(self):
+        return self.hidden_features + 2
+
+    def step(self, gates, h, c):
+        c = gates.keep * c + gates.write
+        return jnp.tanh(c[..., : self.hidden_features]), c
 
 
 @pytest.mark.parametrize("lag", [1, 3, 7])
@@ -60,6 +77,28 @@ def test_singular_values_are_those_of_finite_differences(make_cell, names):
         jacobian = np.stack([(h_after(start[at_h] + e) - h_after(start[at_h] - e)) / 2e-6 for e in steps], axis=1)
         found = singular_values(cell, inputs, lag)
     np.testing.assert_allclose(found, np.linalg.svd(jacobian, compute_uv=False), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("states", "rows"), [(("h",), slice(0, 5)), (("c",), slice(5, 12)), (("h", "c"), slice(0, 12))]
+)
+def test_states_may_differ_in_width(states, rows):
+    with jax.enable_x64(True):
+        cell = Narrow(FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+        inputs, lag = INPUTS.astype(jnp.float64), 3
+
+        def run(vector, xs):
+            carry = (vector[:HIDDEN], vector[HIDDEN:])
+            for x in xs:
+                carry, _ = cell(carry, x)
+            return jnp.concatenate(carry)
+
+        start = run(jnp.zeros(2 * HIDDEN + 2, jnp.float64), inputs[:-lag])
+        jacobian = jax.jacobian(run)(start, inputs[-lag:])[rows, rows]
+        found = singular_values(cell, inputs, lag, states=states)
+        exponents = lyapunov_exponents(cell, inputs)
+    np.testing.assert_allclose(found, np.linalg.svd(jacobian, compute_uv=False), rtol=1e-8, atol=1e-12)
+    assert exponents.shape == (2 * HIDDEN + 2,)
 
 
 def test_all_states_together_hold_what_one_alone_does_not():
@@ -134,6 +173,21 @@ def test_spectral_radius_of_every_gate():
     radii = {name: spectral_radius(np.asarray(kernel)) for name, kernel in square_kernels(cell).items()}
     assert radii == pytest.approx({"reset": 0.7, "update": 0.2, "candidate": 1.5})
     assert square_kernels(nnx.GRUCell(FEATURES, 2, rngs=nnx.Rngs(0))) == {}
+
+
+class SeesInputAlone(GatedCell):
+    gates = {"keep": Gate(sigmoid, recurrent=False), "write": Gate(tanh)}
+
+    def step(self, gates, h):
+        return gates.keep * h + gates.write
+
+
+def test_a_gate_without_a_recurrent_kernel_has_no_spectral_radius():
+    cell = SeesInputAlone(FEATURES, 2, recurrent_kernel_init=diagonal(0.5, -0.7), rngs=nnx.Rngs(0))
+    assert {name: spectral_radius(np.asarray(U)) for name, U in square_kernels(cell).items()} == {
+        "write": pytest.approx(0.7)
+    }
+    assert square_kernels(Narrow(FEATURES, 2, rngs=nnx.Rngs(0))) == {}  # U maps h to more units than h has
 
 
 def test_what_does_not_exist_is_refused():

@@ -9,20 +9,12 @@ import pytest
 from flax import nnx
 
 from rnnbench.cells import LSTM, VanillaRNN
-from rnnbench.model import Model
 from rnnbench.probes.gradient_flow import state_gradients
 from rnnbench.probes.omega import omega
 from rnnbench.tasks import Adding
+from tests.helpers import BATCH, batch_of, build
 
-LENGTH, HIDDEN, BATCH = 6, 4, 3
-
-
-def batch_of(task):
-    return jax.vmap(task.example)(jax.random.split(jax.random.key(1), BATCH))
-
-
-def build(make_cell, task, **options):
-    return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(2), **options)
+LENGTH = 6
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 1.3])
@@ -52,6 +44,20 @@ def test_padded_steps_do_not_count():
     model = build(functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal), task)
     steps = np.mean([LENGTH - 1, 2, 0])
     np.testing.assert_allclose(omega(model, task, batch._replace(mask=mask)), steps * 0.25, rtol=1e-4)
+
+
+def test_padding_that_is_no_number_does_not_reach_its_gradient():
+    task = Adding(length=LENGTH)
+    batch = batch_of(task)
+    mask = jnp.arange(LENGTH)[None] < jnp.array([[LENGTH], [3], [1]])
+    graphdef, state = nnx.split(build(LSTM, task))
+
+    def gradient(padding):
+        padded = batch._replace(mask=mask, inputs=jnp.where(mask[..., None], batch.inputs, padding))
+        return jax.grad(lambda state: omega(nnx.merge(graphdef, state), task, padded))(state)
+
+    jax.tree.map(np.testing.assert_array_equal, gradient(jnp.nan), gradient(0.0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient(jnp.nan)))
 
 
 @pytest.mark.parametrize("make_cell", [VanillaRNN, LSTM])

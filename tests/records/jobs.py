@@ -6,15 +6,9 @@ from typing import Any
 
 from rnnbench.records.reader import read_table
 from rnnbench.records.writer import Records
-from tests.helpers import tables_of
+from tests.helpers import row, tables_of
 
 CONFIG = {"model": {"name": "gru"}, "train": {"clip_norm": None}}
-
-
-def row(run_id: str = "r", status: str = "running", step: int = 0, **more: Any) -> dict[str, Any]:
-    """Returns a row of the runs table."""
-    base = {"run_id": run_id, "status": status, "step": step, "solved_at": None, "diverged_at": None}
-    return {**base, "score": "accuracy", "score_goal": "max", "model.name": "gru", "seed": 0, **more}
 
 
 def metrics(step: int, runs: Iterable[str] = ("r",)) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from rnnbench.errors import UserError
 from rnnbench.records import reader
 from rnnbench.records.reader import is_complete, read_runs
 from rnnbench.records.writer import Records
-from tests.helpers import tables_of
-from tests.records.jobs import CONFIG, metrics, row, steps, train
+from tests.helpers import row, tables_of
+from tests.records.jobs import CONFIG, metrics, steps, train
 
 
 def test_other_programs_read_the_folder_as_it_is(folder):

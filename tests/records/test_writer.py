@@ -17,8 +17,8 @@ from rnnbench.records import files, writer
 from rnnbench.records.folders import is_held
 from rnnbench.records.reader import read_runs, read_table
 from rnnbench.records.writer import Records
-from tests.helpers import tables_of
-from tests.records.jobs import CONFIG, contents, metrics, row, steps, train
+from tests.helpers import row, tables_of
+from tests.records.jobs import CONFIG, contents, metrics, steps, train
 
 
 def test_what_is_written_is_read_back_while_training_and_after(folder):

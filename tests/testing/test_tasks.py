@@ -14,7 +14,7 @@ from rnnbench.model import Model
 from rnnbench.tasks import Completion, SentenceTask, TracedSentences
 from rnnbench.tasks.base import Example, Task
 from rnnbench.testing import check_task
-from rnnbench.training.step import init_state, train_step
+from rnnbench.training.step import Structure, init_state, train_step
 
 
 class Recall(Task):
@@ -142,7 +142,7 @@ def test_a_single_logit_tells_two_classes():
     optimizer = optax.adam(0.03)
     step = functools.partial(
         train_step,
-        apply=lambda params, batch: nnx.merge(graphdef, params)(batch.inputs, batch.mask)[0],
+        structure=Structure(graphdef, nnx.State({})),
         task=task,
         optimizer=optimizer,
         batch_size=16,

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
 from rnnbench.config.schema import Config
 from rnnbench.probes.omega import omega
@@ -19,7 +18,7 @@ Compose = Callable[..., Config]
 def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
     """Losses, gradient norms and parameters of a run, with optax and no scan."""
     shared = program([config], jax.local_devices()[:1])
-    task, state = shared.task, shared.init(config)
+    task, state = shared.tasks[0], shared.init(config)
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.train.clip_norm), optax.adam(config.optimizer["learning_rate"])
     )
@@ -31,12 +30,12 @@ def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
         batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[task.example(key) for key in keys])
 
         def loss(params: dict, batch: object = batch) -> jax.Array:
-            outputs, _ = nnx.merge(shared.graphdef, params)(batch.inputs, batch.mask)
+            outputs, _ = shared.model(params)(batch.inputs, batch.mask)
             examples = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(outputs))]
             return jnp.mean(jnp.stack([task.loss(*pair) for pair in zip(outputs, examples, strict=True)]))
 
         def penalty(params: dict, batch: object = batch) -> jax.Array:
-            return omega(nnx.merge(shared.graphdef, params), task, batch)
+            return omega(shared.model(params), task, batch)
 
         value, gradient = jax.value_and_grad(loss)(params)
         extra, more = jax.value_and_grad(penalty)(params)

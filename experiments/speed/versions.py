@@ -1,0 +1,74 @@
+"""Times rnnbench's training steps in several Pythons: `python experiments/speed/versions.py PYTHON PYTHON ...`.
+
+Each Python is that of an environment with rnnbench installed, such as those of `make test-versions`. Every one works in
+a process of its own (worker.py), and waits while another is timed. In each round every one is timed once, in turn from
+either end; ratios of the times to those of the first Python are taken within a round.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark import CELLS, SEGMENT, SHAPES, console, spread, workers
+from rich import box
+from rich.table import Table
+
+
+def compare(pythons: list[str], shape: str, cell: str, rounds: int) -> dict[str, Any]:
+    """Returns milliseconds a training step in each Python, and how many times those in the first they are."""
+    length, batch, hidden = SHAPES[shape]
+    request = {"side": "rnnbench", "cell": cell, "length": length, "batch": batch, "hidden": hidden}
+    steps = SEGMENT[shape]
+    with workers(**{python: {"python": python, "steps": steps, **request} for python in pythons}) as at:
+        timed: dict[str, list[float]] = {python: [] for python in pythons}
+        for number in range(-1, rounds):  # the first round warms up
+            for python in pythons if number % 2 else pythons[::-1]:
+                seconds = at[python].time(steps=steps) / steps
+                if number >= 0:
+                    timed[python].append(1e3 * seconds)
+        packages = {python: at[python].packages for python in pythons}
+    ratios = {
+        python: spread([value / first for value, first in zip(values, timed[pythons[0]], strict=True)])
+        for python, values in timed.items()
+    }
+    milliseconds = {python: spread(values) for python, values in timed.items()}
+    return {"shape": shape, "cell": cell, "packages": packages, "milliseconds": milliseconds, "times_first": ratios}
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Returns the medians, and for the ratios the smallest and the largest value too."""
+    view = Table("", "Python", "JAX", "ms a step", "times the first", box=box.SIMPLE)
+    for row in rows:
+        for python, packages in row["packages"].items():
+            ratio = row["times_first"][python]
+            view.add_row(
+                f"{row['shape']} {row['cell']}",
+                packages["python"],
+                packages["jax"],
+                f"{row['milliseconds'][python]['median']:.2f}",
+                f"{ratio['median']:.3f} ({ratio['min']:.3f}..{ratio['max']:.3f})",
+            )
+    return view
+
+
+def main() -> None:
+    """Measures, prints and writes down."""
+    parser = argparse.ArgumentParser(description="rnnbench's training steps in several Pythons, in paired rounds.")
+    parser.add_argument("pythons", nargs="+", metavar="PYTHON")
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["A", "B", "D"])
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("results/versions.json"))
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: expected 1 or more")
+    rows = [compare(options.pythons, shape, cell, options.rounds) for shape in options.shapes for cell in options.cells]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps({"rounds": options.rounds, "results": rows}, indent=1) + "\n")
+    console.print(table(rows))
+    console.print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+    main()
