@@ -1,6 +1,5 @@
 """Training from Python: configurations in, tables out. `rnnbench.train` is this module's."""
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -37,21 +36,12 @@ def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
         raise ValueError("configs: expected one configuration or more, got none")
     from rnnbench.training import runner  # JAX is imported here
 
-    jobs = populations(asked)
-    for number, job in enumerate(jobs, 1):
-        placed = _placed(job, f"{number}/{len(jobs)}") if len(jobs) > 1 else job
+    for population in populations(asked):
         try:
-            runner.train(*placed)
+            runner.train(*population)
         except DivergedError:
             continue  # the run's status says so
     return _recorded(asked)
-
-
-def _placed(job: Sequence[Config], place: str) -> list[Config]:
-    """The job's configurations, which say which job of how many it is."""
-    return [
-        dataclasses.replace(config, population=dataclasses.replace(config.population, place=place)) for config in job
-    ]
 
 
 def _recorded(configs: Sequence[Config]) -> pd.DataFrame:

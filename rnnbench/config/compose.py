@@ -136,11 +136,12 @@ def _hydra(config_dir: str | Path | None) -> Iterator[list[str]]:
         raise UserError(f"config_dir: there is no folder {config_dir}")
     register_studies()
     more = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
-    outer = HydraConfig.instance().cfg  # of a Hydra that this one runs in
+    outer = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # a Hydra that this one runs in
+    GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             yield more
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(describe(error)[0]) from error
     finally:
-        HydraConfig.instance().cfg = outer
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer

@@ -273,7 +273,7 @@ class Program:
         metrics = distributed.fetch(self._evaluate_chunks(self._members(states), self._test_chunks))
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
-    def _members(self, states: RunState) -> tuple[PyTree, Numbers, Array]:
+    def _members(self, states: RunState) -> tuple[PyTree, PyTree, Array]:
         """What a measurement takes of each member: parameters, numbers, and which task is its own."""
         return states.params, states.numbers, self._which
 

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jaxtyping import PyTree
 
 import rnnbench
 from rnnbench.config.identity import run_id
@@ -16,6 +18,7 @@ from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.program import program
 from rnnbench.training.step import RunState
+from rnnbench.training.trained import read_config
 
 Compose = Callable[..., Config]
 
@@ -33,12 +36,11 @@ def test_a_model_predicts_as_the_final_state_did(
         save(self, step, states, force=force)
 
     monkeypatch.setattr(Checkpoints, "save", keep)
-    runner.train(*configs)
+    rnnbench.train(configs)
     shared = program(configs)
     batch = shared.tasks[0].test_set(5)
     for place, config in enumerate(configs):
-        params = {**_member(final[-1].params, place)}
-        expected = shared.predict(params, batch.inputs, batch.mask)
+        expected = shared.predict(_member(final[-1].params, place), batch.inputs, batch.mask)
         for folder in (tmp_path, next(tmp_path.glob("*/provenance.json")).parent):
             model = rnnbench.load_model(folder, run_id(config))
             outputs, states = model(batch.inputs, batch.mask)
@@ -47,8 +49,8 @@ def test_a_model_predicts_as_the_final_state_did(
     assert not np.allclose(expected, shared.predict(_member(final[-1].params, 0), batch.inputs, batch.mask))
 
 
-def _member(params: dict, place: int) -> dict:
-    return {name: _member(leaf, place) if isinstance(leaf, dict) else leaf[place] for name, leaf in params.items()}
+def _member(params: PyTree, place: int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[place], params)
 
 
 def test_which_run_is_meant_must_be_clear(compose: Compose, tmp_path: Path) -> None:
@@ -65,8 +67,7 @@ def test_which_run_is_meant_must_be_clear(compose: Compose, tmp_path: Path) -> N
 def test_a_run_that_trains_is_left_alone(compose: Compose, tmp_path: Path) -> None:
     runner.train(compose(f"output={tmp_path}"))
     [folder] = tmp_path.glob("*")
-    config = (folder / "config.yaml").read_bytes()
-    with Records(folder, {"seed": 0}), pytest.raises(UserError, match="is being trained"):
+    resolved, _ = read_config(folder)
+    with Records(folder, resolved), pytest.raises(UserError, match="is being trained"):
         rnnbench.load_model(folder)
-    (folder / "config.yaml").write_bytes(config)
     rnnbench.load_model(folder)
