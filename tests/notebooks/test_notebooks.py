@@ -74,7 +74,7 @@ def test_its_figures_come_from_records(path: Path) -> None:
         i for i, cell in enumerate(cells) if any("image/png" in output.get("data", {}) for output in cell.outputs)
     ]
     assert len(figures) >= 3
-    assert all(re.search(r"plots\.|heatmaps\(|\.plot\(", cells[i].source) for i in figures)
+    assert all(re.search(r"figures\.|heatmaps\(|\.plot\(", cells[i].source) for i in figures)
     source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     assert re.search(r"^(cd .*\n)?rnnbench .*(\\\n.*)?", source, re.MULTILINE), "a command"
     folders = {name for cell in cells for name in re.findall(r'"((?:\.\./experiments|results)/[\w/]+)"', cell.source)}
