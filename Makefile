@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 to 3.13 and nothing else: both work in .venv, an environment of their own.
+# `make demo` and `make test` only need Python 3.11 to 3.13: they create their own environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 SESSIONS ?= oldest newest
@@ -10,7 +10,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-heade
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/installed  ## RNN, LSTM and GRU side by side: train them, print the table, draw the figures
+demo: .venv/installed  ## train RNN, LSTM and GRU, print tables and completed sentences, draw the figures
 	$(BIN)/rnnbench +experiment=quickstart output=results/quickstart
 	$(BIN)/rnnbench show results/quickstart
 
@@ -26,7 +26,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The stamp is newer than what it was made from as long as there is nothing new to install.
+# The stamp is newer than its prerequisites as long as there is nothing new to install.
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing the pinned packages into .venv: a minute or two, once"
 	@$(PYTHON) -m venv .venv
@@ -34,8 +34,8 @@ lint: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The oldest packages are those of the lowest versions that pyproject.toml names, with the newest of what these need.
-lock: .venv/installed  ## pin the newest and the oldest versions that pyproject.toml allows, not where they come from
+# The oldest packages are the lowest versions that pyproject.toml names, with the newest versions of what these need.
+lock: .venv/installed  ## pin the newest and the oldest package versions that pyproject.toml allows
 	$(COMPILE) --universal --extra test --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --python-version 3.11 --resolution lowest-direct --extra test pyproject.toml --output-file requirements-oldest.lock
 

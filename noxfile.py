@@ -4,8 +4,8 @@ import nox
 
 nox.options.default_venv_backend = "uv"
 
-# What another JAX, Flax, optax or orbax may break, in some five minutes for both sessions on two cores. The last trains
-# with the real command.
+# What another version of JAX, Flax, optax or orbax may break. Both sessions take about five minutes on two cores. The
+# last entry trains with the real command.
 CORE = (
     "tests/cells",
     "tests/probes",

@@ -1,20 +1,20 @@
-"""What a user can set right: reported as one message, without a traceback."""
+"""Errors that a user can fix: reported as one message, without a traceback."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class UserError(Exception):
-    """Bad input: the message says what was expected, what came and what is allowed."""
+    """Bad input. The message says what was expected, what was given and what is allowed."""
 
     exit_code = 2
 
 
 class BusyError(UserError):
-    """Another process trains this job just now.
+    """Another process is training this job.
 
     Attributes:
-        folder: the job's.
+        folder: the job's folder.
     """
 
     def __init__(self, message: str, folder: str) -> None:
@@ -26,19 +26,19 @@ class BusyError(UserError):
 
 
 class DivergedError(UserError):
-    """A run's loss became NaN or infinite; everything recorded until then is kept."""
+    """A run's loss became NaN or infinite. Everything recorded before is kept."""
 
     exit_code = 3
 
 
 class Failure(NamedTuple):
-    """Why a job of a sweep was not trained, as it comes back from whichever process it was in.
+    """Why a job of a sweep was not trained, in a form that can be passed between processes.
 
     Attributes:
-        job: its overrides.
-        message: what to tell.
-        exit_code: what it means.
-        held: the job's folder, where another process trains it just now.
+        job: the job's overrides.
+        message: the message for the user.
+        exit_code: the exit code for this kind of failure.
+        held: the job's folder, if another process is training the job; otherwise None.
     """
 
     job: str
@@ -48,7 +48,7 @@ class Failure(NamedTuple):
 
 
 class FailedJobsError(UserError):
-    """Some jobs of a sweep failed; the others are trained."""
+    """Some jobs of a sweep failed. The others were trained."""
 
     def __init__(self, failures: Sequence[Failure], jobs: int) -> None:
         lines = [f"  {failure.job}: {failure.message}" for failure in failures]

@@ -15,15 +15,15 @@ MakeCell = Callable[..., nnx.RNNCellBase]
 
 
 class Model(nnx.Module):
-    """embedding -> recurrent layers -> readout, the same around every cell.
+    """Embedding, recurrent layers and readout, the same around every cell.
 
-        x_t = embedding[token_t]                    for a task with tokens, else the features themselves
+        x_t = embedding[token_t]                    for a task with tokens, otherwise the features themselves
         h_t^l = cell^l(h_{t-1}^l, h_t^{l-1})        with h_t^0 = x_t
         y_t = h_t^L R + r
 
     Attributes:
-        layers: one cell a layer.
-        last_step_only: whether the readout sees the last step alone.
+        layers: one cell per layer.
+        last_step_only: whether the readout sees only the last step.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Model(nnx.Module):
         """Creates the parameters.
 
         Args:
-            make_cell: `(in_features, hidden_features, rngs=rngs)` to a cell: any `flax.nnx.RNNCellBase`.
-            task: tells the widths of inputs and outputs.
+            make_cell: makes a cell (any `flax.nnx.RNNCellBase`) from `(in_features, hidden_features, rngs=rngs)`.
+            task: determines the widths of inputs and outputs.
             hidden_size: width of every layer's hidden state.
             num_layers: number of recurrent layers.
             embedding_size: width of a token's embedding; unused for feature inputs.
-            remat_every: steps between two kept carries, as `unroll` takes it: less memory for more time.
+            remat_every: steps between two stored carries (see `unroll`), which saves memory and costs time.
             rngs: source of the keys.
         """
         self.embedding = None if task.vocab_size is None else nnx.Embed(task.vocab_size, embedding_size, rngs=rngs)
@@ -68,11 +68,12 @@ class Model(nnx.Module):
         Args:
             inputs: token ids `(batch, time)`, or features `(batch, time, features)`.
             mask: False at padded steps.
-            carry: each layer's states before the first step, as this call returned them; by default the cells' own.
-            perturbation: each layer's eps, as `unroll` takes it.
+            carry: each layer's states before the first step, as returned by this method; by default the cells'
+                initial states.
+            perturbation: each layer's eps (see `unroll`).
 
         Returns:
-            The outputs of every step (or of the last, without a time axis), and each layer's last carry.
+            The outputs at every step (or only at the last one, without a time axis), and each layer's last carry.
         """
         x = inputs if self.embedding is None else self.embedding(inputs)
         x, mask = jnp.swapaxes(x, 0, 1), mask.T
@@ -93,7 +94,7 @@ class Model(nnx.Module):
     def layer_inputs(
         self, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
     ) -> list[Float[Array, "time batch _"]]:
-        """What each layer sees: the embedded inputs or features, then the outputs of the layer below; time first."""
+        """Returns the inputs of each layer, time first: embeddings or features, then outputs of the layer below."""
         x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
         xs = [x]
         for cell in self.layers[:-1]:
@@ -102,7 +103,7 @@ class Model(nnx.Module):
         return xs
 
     def zero_perturbation(self, inputs: Shaped[Array, "batch time ..."]) -> list[PyTree]:
-        """eps = 0 for every layer: with respect to it, the gradient is dL/dcarry_t."""
+        """Returns eps = 0 for every layer. The gradient with respect to it is dL/dcarry_t."""
         batch, time = inputs.shape[:2]
 
         def zeros(cell: nnx.RNNCellBase) -> PyTree:
@@ -114,7 +115,11 @@ class Model(nnx.Module):
 
 
 def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
-    """Names of the leaves of a cell's carry: `states` of a gated cell; elsewhere `h` is the one that is the output."""
+    """Returns the names of the leaves of a cell's carry.
+
+    A gated cell names them itself. In any other cell, the leaf that is also the output is `h`; in a pair, the other
+    leaf is `c`. All others are `s0`, `s1`, ... by their position.
+    """
     if isinstance(cell, GatedCell):
         return cell.states
     names: list[str] = []
@@ -134,6 +139,6 @@ def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
 
 
 def first_state(cell: nnx.RNNCellBase) -> str:
-    """Returns the name of the state that stands for a cell: its hidden state h or, where it has none, its first."""
+    """Returns the name of the state that represents a cell: h or, if there is no h, the first one."""
     names = state_names(cell)
     return "h" if "h" in names else names[0]

@@ -1,4 +1,4 @@
-"""What many runs say: tables of their records, which runs are seeds of one setting, and statistics over them.
+"""Records as pandas tables, which runs are seeds of the same setting, and statistics over them.
 
-Imports no JAX, and of this package only `records` and `config`.
+Imports no JAX and, of this package, only `records`, `config` and `errors`.
 """

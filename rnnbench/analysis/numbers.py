@@ -6,17 +6,17 @@ import pandas as pd
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Returns a number in so many significant digits; "-" where it is missing, "diverged" where it is infinite."""
+    """Returns a number with `digits` significant digits, "-" if it is missing, or "diverged" if it is infinite."""
     if pd.isna(value):
         return "-"
     return "diverged" if abs(value) == float("inf") else f"{value:.{digits}g}"
 
 
 def percent(share: Any) -> str:
-    """Returns a share of 1 in whole percent, without the sign: 0.5 is "50"."""
+    """Returns a share in whole percent, without the percent sign: 0.5 is "50"."""
     return f"{100 * share:.0f}"
 
 
 def interval(low: Any, high: Any) -> str:
-    """Returns both ends of an interval, as `number` writes them."""
+    """Returns both ends of an interval, formatted by `number`."""
     return f"{number(low)}..{number(high)}"

@@ -1,4 +1,4 @@
-"""Which rows of the tables figures draw."""
+"""Selects the rows that figures draw."""
 
 import pandas as pd
 
@@ -14,9 +14,10 @@ def at_last_step(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def relative_flow(flow: pd.DataFrame) -> pd.DataFrame:
-    """Adds `before`, the steps before the last with a gradient, and `share`, the norm by the state's last above 0.
+    """Returns the flow with two more columns, up to the last step with a gradient.
 
-    What comes later is left out: the loss does not depend on it. (On c at the answer it depends through h alone.)
+    `before` is the number of steps before that step, and `share` the norm divided by the state's last norm above 0.
+    Later steps are left out, since the loss does not depend on them. (At the answer, it depends on c only through h.)
     """
     moment, state = ["run_id", "step"], ["run_id", "step", "layer", "state"]
     some = flow[flow["norm"] > 0].sort_values("time", kind="stable")

@@ -1,4 +1,4 @@
-"""Which runs are compared: a panel for each task, in it a line for each setting, whose runs are its seeds."""
+"""How runs are grouped: each task is a panel, each setting a line in it, and the runs of a setting are its seeds."""
 
 import re
 from typing import Any
@@ -12,14 +12,14 @@ _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", 
 
 
 def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Returns what places each run in a comparison, one row a run in the given order.
+    """Returns each run's place in a comparison: one row per run, in the given order.
 
     Columns: run_id, seed, status, reached (its step), solved_at, score, score_goal, result (its final score), chance
     (the task's level of that score), model (the cell's name), panel (names its task) and line (names its setting).
 
-    A task's name is followed by those of its arguments in which the runs of that task differ ("Adding, length 100").
-    A setting is the cell ("LSTM") with the config values in which the runs of that cell on that task differ apart from
-    the seed ("LSTM, learning rate 0.003"): what belongs to a cell throughout, such as its own tuned learning rate, is
+    A panel is the task's name, followed by the arguments in which its runs differ ("Adding, length 100"). A line is the
+    cell's name, followed by the configuration values, apart from the seed, in which the runs of that cell on that task
+    differ ("LSTM, learning rate 0.003"). A value that all runs of a cell share, such as its own tuned learning rate, is
     not named.
     """
     runs = runs.reset_index(drop=True)
@@ -39,7 +39,7 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def config_keys(runs: pd.DataFrame) -> list[str]:
-    """Returns the runs' columns that are keys of their configuration, but for the seed."""
+    """Returns the runs' columns that are configuration keys, except the seed."""
     return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
 
 
@@ -54,7 +54,7 @@ def metric_label(name: str) -> str:
 
 
 def title(name: str) -> str:
-    """Returns a task's name as a title: sentence_completion is Sentence completion."""
+    """Returns a task's name as a title: "Sentence completion" for sentence_completion."""
     return name.replace("_", " ").capitalize()
 
 
@@ -64,7 +64,7 @@ def breakdown_label(by: str) -> str:
 
 
 def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
-    """Returns the distinct (line, model): RNN, LSTM, GRU, then other cells by name; a cell's settings by values."""
+    """Returns the distinct (line, model): RNN, LSTM, GRU, then other cells by name; settings of a cell by value."""
     known = list(_CELLS)
 
     def key(pair: tuple[str, str]) -> tuple[Any, ...]:
@@ -73,14 +73,14 @@ def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
         natural = [(float(text), "") if odd % 2 else (0.0, text) for odd, text in enumerate(numbers)]
         return known.index(model) if model in known else len(known), model, natural
 
-    distinct = labelled[["line", "model"]].drop_duplicates()  # of very many rows
+    distinct = labelled[["line", "model"]].drop_duplicates()  # there may be very many rows
     return sorted(zip(distinct["line"], distinct["model"], strict=True), key=key)
 
 
 def _labels(
     runs: pd.DataFrame, alike: "list[pd.Series[str]]", columns: list[str], first: "pd.Series[str]"
 ) -> "pd.Series[str]":
-    """Returns `first`, followed by the values of those columns that vary among the runs that are alike."""
+    """Returns `first`, followed by the values of the columns that vary among runs with equal `alike`."""
     labels = first.astype(object)
     for rows in runs.groupby([series.to_numpy() for series in alike], sort=False).indices.values():
         for name in columns:

@@ -1,8 +1,8 @@
-"""Statistics of runs, pandas in and pandas out: what a set of seeds says, and how sure it is.
+"""Statistics of runs, from and to pandas tables: what the seeds show, and how certain it is.
 
-All functions but `tuned` take what `analysis.settings.label_runs` makes of the runs: a row a run, with its panel
-(task), line (setting), seed, status, result, score_goal, solved_at and reached. Runs that are still training are left
-out. One that diverged is not: its result counts as worse than any other, and it never solves its task. Nothing here
+All functions except `tuned` take the result of `analysis.settings.label_runs`: one row per run, with its panel (task),
+line (setting), seed, status, result, score_goal, solved_at and reached. Runs that are still training are left out.
+Diverged runs are included: their result counts as worse than any other, and they never solve their task. Nothing here
 reports the best of several seeds.
 """
 
@@ -18,16 +18,16 @@ from rnnbench.errors import UserError
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 SEED = 0
-"""Of the bootstrap: the same runs give the same intervals."""
+"""Seed of the bootstrap, so that the same runs give the same intervals."""
 
 SETTING = ("panel", "line")
-"""Columns that name a setting."""
+"""Columns that identify a setting."""
 
 
 def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
-    """Returns one row a setting.
+    """Returns one row per setting.
 
-    Columns: those of `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
+    Columns: those in `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
     bootstrap interval of the median over seeds); solved, solved_rate with Wilson's interval solved_low..solved_high;
     steps_to_solve (`median_steps_to_solve`).
     """
@@ -60,14 +60,14 @@ def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFra
 
 
 def results_of(labelled: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Returns each run's final score; that of a diverged run is infinitely bad."""
+    """Returns each run's final score. That of a diverged run is infinitely bad."""
     worst = np.where(labelled["score_goal"] == "max", -np.inf, np.inf)
     diverged = (labelled["status"] == "diverged").to_numpy()
     return np.where(diverged, worst, labelled["result"].to_numpy(float))
 
 
 def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: float) -> float:
-    """Returns the quantile, interpolated linearly (Hyndman & Fan's type 7); values may be infinite."""
+    """Returns a quantile by linear interpolation (Hyndman & Fan's type 7). Values may be infinite."""
     ordered = np.sort(values)
     if len(ordered) == 0:
         return float("nan")
@@ -80,9 +80,9 @@ def quantile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: floa
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Returns Wilson's score interval of a rate (Wilson 1927), which is sound for few trials and for rates of 0 and 1.
+    """Returns Wilson's score interval of a rate (Wilson 1927), which is valid for few trials and for rates of 0 and 1.
 
-    With p = successes / trials and z the normal quantile of `confidence`:
+    With p = successes / trials, n = trials and z the normal quantile of `confidence`:
 
         (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
     """
@@ -97,7 +97,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE)
 def bootstrap_median(
     values: "np.ndarray[tuple[int], np.dtype[np.float64]]", confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Returns a percentile bootstrap interval of the median over seeds; NaN for fewer than two of them."""
+    """Returns a percentile bootstrap interval of the median over seeds, or NaN for fewer than two seeds."""
     if len(values) < 2:
         return float("nan"), float("nan")
     draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
@@ -109,21 +109,21 @@ def bootstrap_median(
 
 
 def survival(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Returns the share of runs that have not solved their task after so many steps (Kaplan & Meier 1958).
+    """Returns the share of runs that have not solved their task by each step (Kaplan & Meier 1958).
 
         S(t) = product over t_i <= t of (1 - d_i / n_i)
 
-    with d_i the runs that solve at step t_i, and n_i those that had not and were still training. A run that ends
-    unsolved is censored at its last step: it counts as long as it was seen. One that diverged stays unsolved for ever.
+    where d_i runs solve the task at step t_i, and n_i runs had not solved it and were still training. A run that ends
+    unsolved is censored at its last step. A diverged run stays unsolved for ever.
 
-    Columns: step, unsolved, from step 0 on.
+    Columns: step and unsolved, starting at step 0.
     """
     from scipy.stats import CensoredData, ecdf
 
     solved = labelled["solved_at"].notna().to_numpy()
     solved_at = labelled["solved_at"].to_numpy(float, na_value=np.nan)[solved]
     last = labelled["reached"].to_numpy(float)
-    for_ever = max([*last, *solved_at], default=0.0) + 1  # scipy takes finite times alone
+    for_ever = max([*last, *solved_at], default=0.0) + 1  # scipy accepts only finite times
     last = np.where(labelled["status"] == "diverged", for_ever, last)[~solved]
     curve = ecdf(CensoredData(uncensored=solved_at, right=last)).sf
     at = np.isin(curve.quantiles, solved_at)
@@ -133,18 +133,19 @@ def survival(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def median_steps_to_solve(labelled: pd.DataFrame) -> float:
-    """Returns the first step at which half of the runs have solved the task; NaN where too few ever did."""
+    """Returns the first step by which half of the runs have solved the task, or NaN if fewer ever do."""
     curve = survival(labelled)
     reached = curve["step"][curve["unsolved"] <= 0.5 + 1e-12]
     return float(reached.iloc[0]) if len(reached) else float("nan")
 
 
 def paired(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Compares every two settings of a task seed by seed: the same seed draws the same data.
+    """Compares each pair of settings of a task seed by seed, since equal seeds draw equal data.
 
-    Columns: panel, line and other; seeds (which both have); better, equal and worse (seeds in which `line` is so);
-    difference (median over seeds of line - other) with its bootstrap interval low..high; p (Wilcoxon's signed-rank
-    test, two-sided, NaN without a difference). Where one of two runs diverged it lost; the difference is infinite.
+    Columns: panel, line and other; seeds (number of seeds that both have); better, equal and worse (number of seeds in
+    which `line` is so); difference (median over seeds of line - other) with its bootstrap interval low..high; p
+    (two-sided Wilcoxon signed-rank test, NaN without any difference). If one of two runs diverged, it loses and the
+    difference is infinite.
     """
     from scipy.stats import rankdata, wilcoxon
 
@@ -161,7 +162,7 @@ def paired(labelled: pd.DataFrame) -> pd.DataFrame:
                 ours, theirs = both[line].to_numpy(), both[other].to_numpy()
                 difference = np.where(ours == theirs, 0.0, ours - np.where(ours == theirs, 0.0, theirs))
                 low, high = bootstrap_median(difference)
-                ranks = np.sign(difference) * rankdata(np.abs(difference))  # finite where a difference is not
+                ranks = np.sign(difference) * rankdata(np.abs(difference))  # finite even if a difference is infinite
                 rows.append(
                     {
                         "panel": panel,
@@ -181,21 +182,21 @@ def paired(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str = "model.name") -> pd.DataFrame:
-    """Tunes fairly: returns, for each cell, the runs on fresh seeds of the value of `axis` that is best on others.
+    """Chooses each cell's best value of `axis` on the tuning seeds, and returns its runs on the other, fresh seeds.
 
-    Best is the best median, never the best single run.
+    The best value is the one with the best median, never that of the best single run.
 
     Args:
-        runs: as `rnnbench.load_runs` gives them.
-        axis: the column that is tuned, such as `optimizer.learning_rate`.
-        tuning_seeds: seeds by which values are chosen; the others are the fresh ones.
-        by: what is tuned apart, on each task.
+        runs: from `rnnbench.load_runs`.
+        axis: the column to tune, such as `optimizer.learning_rate`.
+        tuning_seeds: the seeds on which values are chosen.
+        by: the column whose values are tuned separately, on each task.
 
     Returns:
         The runs of the chosen values on fresh seeds.
 
     Raises:
-        UserError: the budgets differ (values tried, seeds of each, or training steps), or no fresh seeds are left.
+        UserError: the budgets differ (values tried, seeds per value, or training steps), or no fresh seeds are left.
     """
     for name in (axis, by, "seed"):
         if name not in runs:

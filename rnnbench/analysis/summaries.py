@@ -1,4 +1,4 @@
-"""Summaries as text: what the commands print and the page shows."""
+"""Summaries as text, for the commands and the report page."""
 
 import pandas as pd
 
@@ -7,17 +7,17 @@ from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import in_order, metric_label
 
 Rows = list[list[str]]
-"""A table as text, its headings first."""
+"""A table as text, with its headings as the first row."""
 
 
 def heading(of_task: pd.DataFrame) -> str:
-    """Returns a task, and by which score its runs are compared."""
+    """Returns a task's heading: its name, and the score by which its runs are compared."""
     panel, score, goal = of_task[["panel", "score", "score_goal"]].iloc[0]
     return f"{panel}: {metric_label(score)}, {'higher' if goal == 'max' else 'lower'} is better"
 
 
 def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
-    """Returns a task's settings in that order, as `statistics.summarize` sums them up; if a run is done."""
+    """Returns the rows that `statistics.summarize` has for a task's settings, in the given order."""
     own = summary[summary["panel"] == panel].set_index("line")
     rows = [["", "median", "interval", "quartiles", "seeds", "diverged", "solved", "interval", "steps to solve"]]
     for line in (line for line in order if line in own.index):
@@ -39,7 +39,7 @@ def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
 
 
 def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
-    """Returns a task's pairs of settings in that order, as `statistics.paired` compares them."""
+    """Returns the rows that `statistics.paired` has for a task's pairs of settings, in the given order."""
     rows = [["", "seeds", "better", "equal", "worse", "median difference", "interval", "p"]]
     if pairs.empty:
         return rows
@@ -59,11 +59,11 @@ def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
 
 
 RIGHT = " (right)"
-"""Ends the heading of the continuation that is."""
+"""Marks the heading of the right continuation."""
 
 
 def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Rows]:
-    """Returns a table for every prompt: how probable each setting finds each continuation, and which one is right."""
+    """Returns a table for each prompt: the probability that each setting gives each continuation."""
     finished = labelled[labelled["status"] == "finished"]
     rows = at_last_step(showcase.merge(finished, on="run_id"))
     tables = {}
@@ -84,6 +84,6 @@ def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Row
 
 
 def _sentence(prompt: str) -> str:
-    """Returns space-separated words as one writes them."""
+    """Returns space-separated words as a normal sentence."""
     text = prompt.replace(" ,", ",").replace(" .", ".")
     return text[:1].upper() + text[1:]

@@ -1,8 +1,8 @@
-"""Reads records into tidy pandas tables: `load_runs` has one row a run, the others are joined with it by `run_id`.
+"""Reads records into tidy pandas tables: `load_runs` returns one row per run, and the others join on `run_id`.
 
-Every function takes one job folder or any folder above some, and imports no jax. Rows come in an order that does
-not depend on how the runs were spread over jobs. A run that was recorded twice (alone and within a population,
-say) is read once, from the job that got furthest.
+Every function takes a job folder, or any folder above several, and imports no JAX. The order of rows does not depend on
+how the runs were grouped into jobs. A run that was recorded twice (alone and in a population, say) is read once, from
+the job that got furthest.
 """
 
 from pathlib import Path
@@ -23,22 +23,21 @@ __all__ = ["load_metrics", "load_runs", "load_scores", "load_showcase", "load_ta
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
-    """One row a run.
+    """Returns one row per run.
 
-    Columns: run_id, status ("running", also when it was killed; "finished"; "diverged"), step (training steps
-    recorded), solved_at and diverged_at (steps, or missing), score (the metric by which runs of its task are
-    compared), score_goal ("max" or "min"), the config in dotted columns (model.name, task.length, seed, ...),
-    final.<metric> of the last evaluation, chance.<metric> of the task, and folder. A key that a run's config
-    does not have is missing there.
+    Columns: run_id, status ("running", even if it was killed; "finished"; "diverged"), step (training steps recorded),
+    solved_at and diverged_at (steps, or missing), score (the metric by which runs of its task are compared), score_goal
+    ("max" or "min"), the configuration in dotted columns (model.name, task.length, seed, ...), final.<metric> of the
+    last evaluation, chance.<metric> of the task, and folder. A value is missing if a run does not have that key.
 
     Raises:
-        UserError: there is no such path, it holds no records, or records of another format.
+        UserError: there is no such path, or it has no records, or records of another format.
     """
     jobs = _jobs(Path(path))
     table = _concatenated([job.runs for job in jobs])
     folders = [str(job.folder) for job in jobs for _ in range(job.runs.num_rows)]
     table = table.append_column("folder", pa.array(folders))
-    # The fixed columns first, then config, results and folder, each in the order in which the runs name them.
+    # First the fixed columns, then configuration, results and folder, each in the order of the runs.
     last = [name for name in table.schema.names if name.startswith(("final.", "chance."))] + ["folder"]
     names = RUNS_SCHEMA.names + [name for name in table.schema.names if name not in {*RUNS_SCHEMA.names, *last}] + last
     frame = pd.DataFrame({name: _series(table[name]) for name in names})
@@ -52,12 +51,12 @@ def load_metrics(path: str | Path) -> pd.DataFrame:
 
 
 def load_scores(path: str | Path) -> pd.DataFrame:
-    """Returns test scores broken down: run_id, step, metric, by, low and high (inclusive), value, count."""
+    """Returns test scores, broken down: run_id, step, metric, by, low and high (inclusive), value, count."""
     return load_table(path, "scores")
 
 
 def load_showcase(path: str | Path) -> pd.DataFrame:
-    """Returns how the models complete a task's showcase: run_id, step, prompt, continuation, probability, correct."""
+    """Returns how models complete a task's sentences: run_id, step, prompt, continuation, probability, correct."""
     return load_table(path, "showcase")
 
 
@@ -75,14 +74,14 @@ def table_names(path: str | Path) -> list[str]:
 
 
 def load_table(path: str | Path, name: str) -> pd.DataFrame:
-    """Returns a recorded table by its name: metrics, scores, showcase, or one that a probe fills.
+    """Returns a recorded table by name: metrics, scores, showcase, or a table that a probe fills.
 
-    The columns of a probe's tables are declared, and described, by the probe: gradient_flow by
-    `rnnbench.probes.gradient_flow`, gate_traces by `gate_traces`, gates and retention by `gates`, spectra by
-    `jacobians`, memory by `memory`. Without rows there are no columns but run_id and step.
+    The probe declares and describes the columns of its tables: gradient_flow in `rnnbench.probes.gradient_flow`,
+    gate_traces in `gate_traces`, gates and retention in `gates`, spectra in `jacobians`, memory in `memory`. An empty
+    table of a probe has only the columns run_id and step.
 
     Raises:
-        UserError: there is no such path, it holds no records, or records of another format.
+        UserError: there is no such path, or it has no records, or records of another format.
     """
     tables = []
     for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
@@ -102,12 +101,12 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
 
 
 def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
-    """The jobs under `path` that have runs, in the order of their paths; every run is in one of them."""
+    """Returns the jobs under `path` that have runs, in the order of their paths. Each run is in one of them."""
     if not path.exists():
         raise UserError(f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     folders = sorted(job_folders(path))
     tables = [runs_table(folder, columns) for folder in folders]  # threads would only contend for the interpreter
-    furthest: dict[str, tuple[bool, int, int]] = {}  # by run: is it done, at which step, in which (first) job
+    furthest: dict[str, tuple[bool, int, int]] = {}  # by run: whether it is done, its step, its (first) job
     for index, table in enumerate(tables):
         for row in table.select(["run_id", "status", "step"]).to_pylist():
             reached = (row["status"] != "running", row["step"], -index)
@@ -125,7 +124,7 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:
-    """One table; a column is null where a table lacks it, and text where tables disagree on more than int or float."""
+    """Returns one table. Missing columns become null, and columns whose types do not match become text."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowTypeError:
@@ -145,6 +144,6 @@ def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series:
-    """A column of its plain type, though some runs lack it: whole numbers stay whole."""
+    """Returns a column with its own type even if some runs lack it: integers stay integers."""
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()} if column.null_count else {}
     return column.to_pandas(types_mapper=nullable.get)

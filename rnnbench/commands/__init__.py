@@ -1,4 +1,4 @@
-"""The command line, `rnnbench ...`: `cli` reads the first word, and each command has a module of its own.
+"""The command line, `rnnbench ...`: `cli` reads the first word, and each command has its own module.
 
-No command imports another. Any of them may import every other folder, and does so late where that takes time.
+No command imports another. Commands may import every other folder, and do so late if the import is slow.
 """

@@ -1,6 +1,6 @@
-"""The command line: `rnnbench [key=value ...]` trains, a bare word first is another command.
+"""The command line: `rnnbench [key=value ...]` trains; if the first argument is a bare word, it names a command.
 
-JAX, pandas and wandb are imported only once a command needs them.
+JAX, pandas and wandb are imported only when a command needs them.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ from rnnbench.errors import UserError
 COMMANDS = ("show", "status", "compare", "report", "probe")
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""Exit codes of processes ended by Ctrl-C or by a closed pipe, as shells count them."""
+"""Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit code.
+    """Runs one command line and returns its exit code.
 
     Returns:
-        0: all is well; 1: a bug; 2: something the user can set right; 3: a run's loss diverged;
-        130: interrupted by Ctrl-C; 141: what it prints is no longer read.
+        The exit code. 0: success; 1: a bug; 2: an error that the user can fix; 3: a run diverged; 130: interrupted by
+        Ctrl-C; 141: the reader of the output has left.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nrnnbench: stopped; the same command resumes", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has left (`| head`): nothing is wrong, and nothing more can be printed.
+        # The reader of a pipe has left (`| head`): this is no error, but nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
@@ -65,7 +65,7 @@ def _command(name: str, arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _current_folder_importable() -> Iterator[None]:
-    """A `_target_` in the current folder is found by the console script too, as by `python -m rnnbench`."""
+    """Lets the console script find a `_target_` in the current folder, as `python -m rnnbench` does."""
     folder = os.getcwd()
     present = folder in sys.path or "" in sys.path
     if not present:

@@ -1,4 +1,4 @@
-"""`rnnbench compare DIR`: what the seeds say of every setting, in the terminal, as Markdown and as CSV."""
+"""`rnnbench compare DIR`: statistics of every setting over its seeds, in the terminal, as Markdown and as CSV."""
 
 import argparse
 import re
@@ -19,18 +19,18 @@ from rnnbench.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compares the runs in a folder; returns the exit code.
+    """Compares the runs in a folder, and returns the exit code.
 
     Args:
-        argv: the command line behind `compare`.
+        argv: the command line after `compare`.
 
     Raises:
         UserError: there are no records, budgets differ, or the files cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench compare",
-        description="Compares settings over seeds: median, quartiles and a bootstrap interval of the median, how many "
-        "solved the task (with Wilson's interval) and when, and every two settings seed by seed. Runs that diverged "
+        description="Compares settings over seeds: the median with a bootstrap interval, quartiles, how many runs "
+        "solved the task (with Wilson's interval) and when, and each pair of settings seed by seed. Runs that diverged "
         "count as worse than any other. Writes comparison.md, comparison.csv and pairs.csv.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--tune",
         metavar="KEY",
-        help="choose the best value of this key for each cell on the tuning seeds, report it on the others",
+        help="choose the best value of this key for each cell on the tuning seeds, and report it on the others",
     )
     parser.add_argument(
         "--tuning-seeds", metavar="SEEDS", type=_seeds, help="seeds to tune on, such as 0,1 or 0-3 (with --tune)"

@@ -1,4 +1,4 @@
-"""`rnnbench --help`: how to call it, the groups and their options, and every key with its value, meaning and limits."""
+"""`rnnbench --help`: usage, the groups and their options, and every key with its value, meaning and limits."""
 
 import itertools
 import json
@@ -24,17 +24,17 @@ LEFT = 43
 TIE = "\N{NO-BREAK SPACE}"
 
 HELP = """\
-rnnbench trains recurrent cells on tasks whose answer lies far back in the input.
+rnnbench trains recurrent cells on tasks whose answer depends on the distant past.
 
 Usage
   rnnbench [key=value ...]            train one run
   rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
   rnnbench +experiment=NAME           train a whole study
-  rnnbench status DIR                 how far the sweeps in DIR are
-  rnnbench show DIR [--figures DIR2]  table, sentences and figures of the results in DIR
+  rnnbench status DIR                 show the progress of the sweeps in DIR
+  rnnbench show DIR [--figures DIR2]  show tables and sentences, and draw the figures
   rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
-  rnnbench report DIR [--output FILE] all of it as one interactive HTML page
-  rnnbench probe RUN                  gates, Jacobians and memory of trained models
+  rnnbench report DIR [--output FILE] write everything as one interactive HTML page
+  rnnbench probe RUN                  measure gates, Jacobians and memory of trained models
 
 Examples
   rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
@@ -42,33 +42,33 @@ Examples
   rnnbench +experiment=quickstart output=results/quickstart
   rnnbench --config-dir my_conf model=my_cell
 
-The same command again resumes what was stopped. A finished run is not trained again, unless
-overwrite=true.
+Run the same command again to resume what was interrupted. A finished run is not trained again,
+unless overwrite=true.
 
-Groups, one option of each (group=option)
+Groups (group=option selects one option of each)
 {groups}
 
-What the options build, and with which arguments (key=value; +key=value adds an argument)
+What the selected options build, with which arguments (key=value; +key=value adds an argument)
 {nodes}
 
-Keys (key=value), their values on this command line, and what they mean
+Keys (key=value), their values on this command line, and their meaning
 {keys}
 
 More
-  --cfg job              what a command line resolves to (with --resolve: without ${{...}})
-  --info                 where it comes from
-  --config-dir DIR       a folder with options of your own, such as DIR/model/my_cell.yaml
+  --cfg job              show what a command line resolves to (--resolve fills in ${{...}})
+  --info                 show where the configuration comes from
+  --config-dir DIR       a folder with your own options, such as DIR/model/my_cell.yaml
   --version, --hydra-help
-  HYDRA_FULL_ERROR=1     in the environment: show the traceback of an error"""
+  HYDRA_FULL_ERROR=1     environment variable: show the traceback of an error"""
 
 
 def page(conf: Path, overrides: Sequence[str], config_dir: str | None) -> str:
-    """The help. (Hydra's own lists its groups too, which takes it half a second.)
+    """Returns the help page. (Hydra's own help also lists Hydra's groups, and takes half a second longer.)
 
     Args:
         conf: the folder of the configuration.
-        overrides: those beside `--help`: the values shown are what they make of them.
-        config_dir: a folder of the user's own.
+        overrides: the overrides given with `--help`; the page shows the resulting values.
+        config_dir: the user's own configuration folder.
     """
     overrides = list(overrides)
     if config_dir is not None:
@@ -82,7 +82,7 @@ def page(conf: Path, overrides: Sequence[str], config_dir: str | None) -> str:
 
 
 def _nodes(values: Mapping[str, Any]) -> Iterator[str]:
-    """A line for every key that holds keys of its own: the class or function that it names, and its arguments."""
+    """Yields a line for every key with subkeys: the class or function that it names, and its arguments."""
     for key in filter(_is_node, keys(Config)):
         value = _value(values, key)
         target, text = "{...}" if value and isinstance(value, Mapping) else _yaml(value), key.declared.help
@@ -94,7 +94,7 @@ def _nodes(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _keys(values: Mapping[str, Any]) -> Iterator[str]:
-    """A line or more for every other key, section by section; those without one come first."""
+    """Yields the lines of every other key, section by section; keys without a section come first."""
     of_sections: dict[str, list[Key]] = {"": []}
     for key in itertools.filterfalse(_is_node, keys(Config)):
         of_sections.setdefault(key.path.rpartition(".")[0], []).append(key)
@@ -120,7 +120,7 @@ def _value(values: Mapping[str, Any], key: Key) -> Any:
 
 
 def _row(left: str, text: str) -> str:
-    """Two columns, of which the right one is wrapped; it begins below a left one that is too long."""
+    """Returns two columns. The right one is wrapped, and starts on a new line if the left one is too long."""
     left = f"  {left.rstrip()} ".ljust(LEFT)
     indent = " " * LEFT
     right = textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent).replace(TIE, " ")
@@ -128,7 +128,7 @@ def _row(left: str, text: str) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Returns a value as it is typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(_yaml, value))}]"
     return value if isinstance(value, str) else json.dumps(value)

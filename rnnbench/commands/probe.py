@@ -1,4 +1,4 @@
-"""`rnnbench probe RUN`: what trained models do inside, from their checkpoints."""
+"""`rnnbench probe RUN`: measures trained models from their checkpoints."""
 
 import argparse
 import sys
@@ -29,45 +29,45 @@ from rnnbench.training.devices import use_compilation_cache, use_devices
 from rnnbench.training.trained import load_job, read_config
 
 AT_EVERY_EVALUATION = "gradient_flow"
-"""Measured through training already, so that by default it is not measured again."""
+"""Already measured during training, so it is not measured again by default."""
 
 MAX_SHOWN = 24
 
 Headlines = dict[str, dict[str, float]]
-"""Numbers to show, by run id and name."""
+"""The numbers to show, by run id and name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Probes the runs in a folder; the exit code.
+    """Probes the runs in a folder, and returns the exit code.
 
     Args:
-        argv: the command line behind `probe`.
+        argv: the command line after `probe`.
 
     Raises:
-        UserError: there is no run with a checkpoint, or what was asked for does not fit.
+        UserError: no run has a checkpoint, or a probe or one of its arguments is not valid.
     """
     known = {name: probe for name, probe in built_in().items() if name != AT_EVERY_EVALUATION}
     parser = argparse.ArgumentParser(
         prog="rnnbench probe",
-        description="Measures trained models from their checkpoints, and records it beside their other results.",
-        epilog="\n".join(["probes:", *(f"  {name:<12} {_first_line(probe)}" for name, probe in built_in().items())]),
+        description="Measures trained models from their checkpoints, and records the results beside the others.",
+        epilog="\n".join(["probes:", *(f"  {name:<13} {_first_line(probe)}" for name, probe in built_in().items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the folder of one job, or one above several")
+    parser.add_argument("folder", metavar="RUN", type=Path, help="the folder of one job, or a folder above several")
     parser.add_argument("--size", type=_size, default=256, help="examples in the probe batch (default: %(default)s)")
     parser.add_argument(
         "--probes",
         metavar="NAME,...",
         type=lambda text: text.split(","),
         default=[*known],
-        help=f"names below, or dotted names of classes of your own (default: {','.join(known)})",
+        help=f"probes listed below, or dotted names of your own classes (default: {','.join(known)})",
     )
     parser.add_argument(
         "--set",
         metavar="PROBE.ARGUMENT=VALUE",
         action="append",
         default=[],
-        help="an argument of a probe, such as jacobians.lags=[1,8,64]; may be given several times",
+        help="an argument of a probe, such as jacobians.lags=[1,8,64]; can be repeated",
     )
     arguments = parser.parse_args(argv)
     if not arguments.folder.is_dir():
@@ -105,7 +105,7 @@ def _size(text: str) -> int:
 
 
 def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
-    """The probes asked for, with their arguments."""
+    """Returns the requested probes, with their arguments."""
     given: dict[str, dict[str, Any]] = defaultdict(dict)
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -120,7 +120,7 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
 
 
 def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> Headlines:
-    """Probes every run of a job and records it; what to show of it."""
+    """Probes every run of a job, records the results, and returns the numbers to show."""
     resolved, _ = read_config(folder)
     with Records(folder, resolved) as records:
         job = load_job(folder)
@@ -141,7 +141,7 @@ def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> Head
                 if run is not None:
                     headlines[run] |= probe.headline(own, model)
         written = tables.merged(*found)
-        written.pop("metrics", None)  # those of training are the ones that are kept
+        written.pop("metrics", None)  # keep those from training
         records.write_probed(written)
     if written:
         print(f"written: {', '.join(written)} of {folder}", file=sys.stderr)
@@ -149,7 +149,7 @@ def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> Head
 
 
 def _show(headlines: Headlines, probes: Sequence[Probe], labels: pd.DataFrame) -> None:
-    """The table of what was measured, a row a run."""
+    """Prints a table of what was measured, one row per run."""
     meanings = {name: meaning for probe in probes for name, meaning in probe.headlines.items()}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("")

@@ -1,4 +1,4 @@
-"""`rnnbench report DIR`: the results as one interactive HTML page."""
+"""`rnnbench report DIR`: writes the results as one interactive HTML page."""
 
 import argparse
 import sys
@@ -11,28 +11,28 @@ from rnnbench.probes.finding import drawers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the page of the results in a folder; returns the exit code.
+    """Writes a page about the results in a folder, and returns the exit code.
 
     Args:
-        argv: the command line behind `report`.
+        argv: the command line after `report`.
 
     Raises:
         UserError: there are no records, or the page cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench report",
-        description="Writes one interactive HTML page that opens from disk, without a network: comparison, learning "
+        description="Writes one interactive HTML page that opens from disk without a network: comparison, learning "
         "curves, score breakdowns, gradient flow, gates word by word, completed sentences, the runs' "
-        "configurations and what failed.",
+        "configurations, and failures.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
-    parser.add_argument("--output", metavar="FILE", type=Path, help="the page (default: DIR/report.html)")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="the page to write (default: DIR/report.html)")
     parser.add_argument(
         "--probes",
         metavar="NAME,...",
         type=lambda text: text.split(","),
         default=[],
-        help="dotted names of probes of your own, whose figures are drawn too",
+        help="dotted names of your own probes, to draw their figures too",
     )
     arguments = parser.parse_args(argv)
     path = write_report(arguments.folder, arguments.output or arguments.folder / PAGE, drawers(arguments.probes))
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report_sweep(output: Path) -> None:
-    """Writes the page of what a sweep has trained into its folder; prints what prevents it, and fails for nothing."""
+    """Writes a page about a sweep into its folder. If that fails, prints why, and never raises."""
     try:
         print(f"written: {write_report(output, output / PAGE, drawers())}", file=sys.stderr)
-    except Exception as error:  # a bug here, too: what was trained is what counts
+    except Exception as error:  # even a bug here must not fail a sweep that has trained
         print(f"rnnbench: no report: {describe(error)[0]}", file=sys.stderr)

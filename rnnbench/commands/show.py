@@ -1,4 +1,4 @@
-"""`rnnbench show DIR`: results as tables in the terminal, the models' completions, and figures."""
+"""`rnnbench show DIR`: shows results as tables, the models' completions, and figures."""
 
 import argparse
 import functools
@@ -25,25 +25,25 @@ from rnnbench.probes.finding import drawers
 from rnnbench.records.bins import bin_label
 
 MEASURED_BY_COMMAND = ("spectra", "memory")
-"""Tables that `rnnbench probe` fills and training does not, unless it is told to."""
+"""Tables that `rnnbench probe` fills, and training only if configured to."""
 
 MAX_NAMED = 8
-"""Unfinished or diverged runs that are named one by one."""
+"""Maximum number of unfinished or diverged runs that are named individually."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Shows the results in a folder; returns the exit code.
+    """Shows the results in a folder, and returns the exit code.
 
     Args:
-        argv: the command line behind `show`.
+        argv: the command line after `show`.
 
     Raises:
         UserError: there are no records, or the figures cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench show",
-        description="Shows what was trained: for every task the cells' scores in parts (median, and minimum to "
-        "maximum over seeds), how they complete the task's sentences, and drawn.",
+        description="Shows results: for every task the cells' scores, broken down (median, minimum and maximum over "
+        "seeds), and how the models complete the task's sentences. Draws all figures.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
     parser.add_argument(
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME,...",
         type=lambda text: text.split(","),
         default=[],
-        help="dotted names of probes of your own, whose figures are drawn too",
+        help="dotted names of your own probes, to draw their figures too",
     )
     arguments = parser.parse_args(argv)
     runs = load_runs(arguments.folder)
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> list[RenderableType]:
-    """Returns a table for each breakdown of the score, or one of the score alone."""
+    """Returns a table for each breakdown of the score, or one table of the score itself."""
     finished = labelled[labelled["status"] == "finished"]
     table = scores[scores["metric"] == labelled["score"].iloc[0]].merge(finished, on="run_id")
     table = at_last_step(table)
@@ -86,7 +86,7 @@ def _score_tables(panel: str, labelled: pd.DataFrame, scores: pd.DataFrame) -> l
 
 
 def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: str | None) -> list[RenderableType]:
-    """Returns a row for each setting: the score of its finished runs in every bin and overall, median above range."""
+    """Returns a row for each setting: the score of finished runs in each bin and overall, as median above range."""
     score, goal, chance = labelled["score"].iloc[0], labelled["score_goal"].iloc[0], labelled["chance"].iloc[0]
     finished = labelled[labelled["status"] == "finished"]
     bins = [(int(low), int(high)) for low, high in np.unique(table[["low", "high"]], axis=0)]
@@ -113,7 +113,7 @@ def _score_table(panel: str, labelled: pd.DataFrame, table: pd.DataFrame, by: st
 
 
 def _cell(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", as_text: Callable[[float], str], best: float) -> Text:
-    """Returns a median, bold where it is the best of its column, above the range."""
+    """Returns a median above the range, in bold if it is the best of its column."""
     if len(values) == 0:
         return Text("-", style="dim")
     median = float(np.median(values))
@@ -128,7 +128,7 @@ def _best(medians: "pd.Series[float]", goal: str) -> float:
 
 
 def _notes(labelled: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
-    """Returns what the table leaves out: runs that diverged or are not finished."""
+    """Returns notes on runs that the table leaves out: diverged or unfinished ones."""
     steps = dict(zip(runs["run_id"], runs["train.steps"], strict=True)) if "train.steps" in runs else {}
     notes = []
     for status, kind in (("diverged", "diverged"), ("running", "unfinished")):
@@ -160,7 +160,7 @@ def _completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
 def _figures(
     folder: Path, runs: pd.DataFrame, scores: pd.DataFrame, probes: Sequence[str]
 ) -> dict[str, Callable[[], Figure]]:
-    """Returns what draws each figure that there may be, by the figure's name."""
+    """Returns functions that draw all possible figures, by the figure's name."""
     metrics = load_metrics(folder)
     return {
         **{f"score_by_{by}": functools.partial(drawn.scores_by, scores, runs, by) for by in scores["by"].unique()},
@@ -171,7 +171,7 @@ def _figures(
 
 
 def _write_figures(console: Console, figures: Mapping[str, Callable[[], Figure]], folder: Path) -> None:
-    """Draws what there is to draw, and prints where it is, or why it is not there."""
+    """Draws and saves the figures. Prints where each one is, or why there is none."""
     console.print()
     for name, draw in figures.items():
         try:

@@ -1,4 +1,4 @@
-"""`rnnbench status DIR`: how far the sweeps in a folder are."""
+"""`rnnbench status DIR`: shows the progress of the sweeps in a folder."""
 
 import argparse
 from collections import Counter, defaultdict
@@ -27,18 +27,18 @@ class _Run(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Shows a table of the runs in a folder by task and cell; returns the exit code.
+    """Shows a table of the runs in a folder by task and cell, and returns the exit code.
 
     Args:
-        argv: the command line behind `status`.
+        argv: the command line after `status`.
 
     Raises:
-        UserError: there is no such folder, or nothing of rnnbench in it.
+        UserError: there is no such folder, or it contains no records of rnnbench.
     """
     parser = argparse.ArgumentParser(
         prog="rnnbench status",
-        description="Shows how far the runs are: finished, diverged, running, interrupted (the same command resumes "
-        "them), missing (asked for by a sweep and not begun), and about how long the rest takes.",
+        description="Shows the progress of the runs: finished, diverged, running, interrupted (the same command "
+        "resumes them) or missing (part of a sweep, but not started), and an estimate of the time left.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results of one sweep or of many (output=DIR)")
     arguments = parser.parse_args(argv)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
-    """Returns the runs, the seconds of one training step of one run by task and cell, and how many jobs are at work."""
+    """Returns the runs, the seconds per training step of a run by task and cell, and the number of active jobs."""
     if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     runs: dict[str, _Run] = {}

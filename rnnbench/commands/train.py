@@ -1,4 +1,4 @@
-"""`rnnbench [key=value ...]`: Hydra composes the configuration of each job, and it is trained."""
+"""`rnnbench [key=value ...]`: composes the configuration of each job with Hydra, and trains it."""
 
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ from rnnbench.errors import BusyError, Failure, UserError
 
 
 def main(argv: list[str]) -> int:
-    """Trains what a command line asks for; the exit code."""
+    """Trains what a command line asks for, and returns the exit code."""
     flags = _parser().parse_intermixed_args(argv)
     if flags.version:
         from importlib import metadata
@@ -42,14 +42,14 @@ def main(argv: list[str]) -> int:
     task = _TaskFunction(show_tracebacks=wants_traceback())
     application = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)
     with warnings.catch_warnings(), _errors_raised(), _arguments(["rnnbench", *_as_hydra_reads(flags)]):
-        # A folder on Hydra's search path that does not exist is a mistake, not a hint.
+        # A missing folder on Hydra's search path is an error, not just a warning.
         warnings.filterwarnings("error", message="provider=hydra.searchpath")
         try:
             application()
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else 1
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
-            # Jobs keep their errors: what arrives here is Hydra stumbling over a command line or a file.
+            # Jobs handle their own errors, so this is Hydra failing on a command line or a file.
             raise UserError(describe_stumble(error, flags.overrides)) from error
     if task.error is not None:
         raise task.error
@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    """The flags: those of Hydra's that make sense here, and `--version`, which is our own."""
+    """Returns a parser of the flags: those of Hydra that make sense here, and our own `--version`."""
     parser = _Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     for flag in (["--help", "-h"], ["--version"], ["--multirun", "-m"], ["--resolve"], ["--hydra-help"]):
@@ -78,7 +78,7 @@ def _parser() -> _Parser:
 
 
 def _as_hydra_reads(flags: argparse.Namespace) -> list[str]:
-    """A command line with all overrides in one place, as Hydra wants it; a person types them around the flags."""
+    """Returns the command line with all overrides first, as Hydra needs it; users may mix them with flags."""
     given = {name: value for name, value in vars(flags).items() if name != "overrides" and value not in (None, False)}
     argv = list(flags.overrides)
     for name, value in given.items():
@@ -88,7 +88,7 @@ def _as_hydra_reads(flags: argparse.Namespace) -> list[str]:
 
 @contextlib.contextmanager
 def _errors_raised() -> Iterator[None]:
-    """Lets Hydra raise its errors to us, where it would print them and exit."""
+    """Makes Hydra raise its errors, which it would otherwise print before it exits."""
     before = os.environ.get(TRACEBACK)
     os.environ[TRACEBACK] = "1"
     try:
@@ -110,10 +110,10 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 
 
 class _TaskFunction:
-    """What Hydra calls with a job's configuration, in this process or in one of a launcher's: trains it.
+    """Trains the configuration of a job. Hydra calls this, in this process or in a launcher's.
 
     Attributes:
-        error: what went wrong in a job that is no part of a sweep.
+        error: the error of a job that is not part of a sweep.
     """
 
     def __init__(self, show_tracebacks: bool) -> None:

@@ -1,12 +1,12 @@
-"""Tables to figures: static ones by matplotlib, interactive ones by plotly, and the page of all results.
+"""Tables to figures: static ones with matplotlib, interactive ones with plotly, and the page of all results.
 
-Each function of this package takes a table and the runs, as `rnnbench.analysis.tables` gives them, and returns a
-matplotlib `Figure`, which shows itself in a notebook and is written by `save`. A panel is a task; a colour (with a
-marker, where there are more cells than colours) is a cell, a pattern of dashes is a state, everywhere the same: pass
-all runs of a folder, and choose what is drawn by the rows of the table.
+Each function of this package takes a table and the runs, as returned by `rnnbench.analysis.tables`, and returns a
+matplotlib `Figure`. A notebook displays it, and `save` writes it to files. A panel is a task, a colour (with a marker,
+if there are more cells than colours) is a cell, and a pattern of dashes is a state. To keep them the same everywhere,
+pass all runs of a folder, and select what is drawn by the rows of the table.
 
-Over a setting's seeds the line is the median, the band goes from minimum to maximum unless the function says otherwise,
-and each seed is drawn faintly. No global state of matplotlib is touched, and the same tables give the same bytes.
+Lines are medians over the seeds of a setting. Bands go from minimum to maximum unless the function says otherwise, and
+each seed is drawn faintly. Matplotlib's global state is not changed, and equal tables give equal files.
 
 Imports no JAX.
 """

@@ -1,4 +1,4 @@
-"""What the gates do: word by word, and for how long a unit keeps a state."""
+"""What the gates do: word by word, and how long a unit keeps a state."""
 
 import numpy as np
 import pandas as pd
@@ -14,20 +14,20 @@ from rnnbench.figures.states import state_dashes
 from rnnbench.figures.style import plain, styled
 
 LONGEST = 1e6
-"""Steps that are drawn of a unit which keeps its state for ever."""
+"""The time constant, in steps, drawn for a unit that keeps its state for ever."""
 
 
 @styled
 def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = None) -> Figure:
     """Draws the gates of one run, word by word: a row for each gate, a column for each sentence, a line for each unit.
 
-    Units are in the order of how differently the gate treats the two last sentences at their last word, or of their
-    mean where there is one sentence. Colours go from 0 to 1, for gates with a sign from -1 to 1.
+    Units are sorted by the difference between the gate's values at the last words of the last two sentences, or by
+    their mean if there is only one sentence. Colours go from 0 to 1, or from -1 to 1 for signed gates.
 
     Args:
         traces: the table `gate_traces`.
         runs: from `load_runs`.
-        run_id: which run; by default the first one that has traces. The top layer is drawn.
+        run_id: the run to draw, by default the first one with traces. The top layer is drawn.
 
     Raises:
         UserError: the run has no traces.
@@ -37,7 +37,7 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
     if chosen.empty:
         which = "any run" if run_id is None else f"run {run_id}"
         raise UserError(
-            f"no gates were recorded word by word of {which} (rnnbench probe RUN records them, of tasks with sentences)"
+            f"no gates were recorded word by word for {which}; rnnbench probe RUN records them for tasks with sentences"
         )
     run = chosen.iloc[0]
     rows = at_last_step(top_layer(traces[traces["run_id"] == run["run_id"]]))
@@ -74,15 +74,15 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
 
 @styled
 def time_constants(retention: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the time constants 1 / (1 - mean over time), in steps, of the factor by which a unit keeps a state.
+    """Draws the time constants of the top layer, 1 / (1 - r) steps, where r is the mean retention of a unit over time.
 
-    After so many steps a state that nothing is added to has shrunk to about 1 / e. The factor is an LSTM's forget gate
-    for c and a GRU's update gate for h. Of the top layer: the units of each run from the shortest to the longest time
-    constant, so that the median at 50% is that of the middle unit.
+    After that many steps, a state to which nothing is added has shrunk to about 1 / e. The retention of an LSTM is its
+    forget gate (for c), and that of a GRU its update gate (for h). The units of each run are sorted from the shortest
+    to the longest time constant, so that the middle unit is at 50%.
 
     Args:
         retention: the table `retention`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no run was probed, or no cell has such a factor.

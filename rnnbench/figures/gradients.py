@@ -1,4 +1,4 @@
-"""Where the gradient is: over time, and through training."""
+"""How the gradient changes over time, and during training."""
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,22 @@ from rnnbench.figures.states import layers, state_dashes, states
 from rnnbench.figures.style import plain, styled
 
 _SMALLEST_NORM = 1e-9
-"""Gradient flow is drawn down to this share of the last norm; what is below, or 0, leaves the panel."""
+"""Gradient flow is drawn down to this share of the last norm. Smaller values, and 0, leave the panel."""
 
 
 @styled
 def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """Draws how much of the gradient reaches each earlier time step: at initialisation, and after training.
 
-    Drawn is ||dL/dh_t|| / ||dL/dh_T||, where T is the step whose output the loss is of (the last with a gradient), at
-    T - t steps before it: time goes from left to right, and 10^-3 says that a thousandth of the gradient arrives. Every
-    other state has dashes of its own, and its norms are relative to its own last one above 0. Upper layers are paler.
-    Norms below 1e-9, or 0, leave the panel. Of a single run the band goes from the first to the last decile of the
+    The figure shows ||dL/dh_t|| / ||dL/dh_T|| against T - t, where T is the step whose output the loss depends on (the
+    last with a gradient). Time goes from left to right, and 10^-3 means that a thousandth of the gradient arrives. Each
+    other state has its own dashes, and its norms are relative to its own last norm above 0. Upper layers are paler.
+    Values below 1e-9, and 0, leave the panel. For a single run, the band goes from the first to the last decile of the
     probe batch.
 
     Args:
         flow: the table `gradient_flow`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no gradient flow was recorded.
@@ -54,10 +54,10 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         for line, look, of_line in settings(rows, looks):
             for layer, _, dash, own in layers(of_line, dashes):
                 seeds = own.pivot(index="before", columns="run_id", values="share")
-                seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, where a logarithm still is
+                seeds = seeds.where(seeds > 0, _SMALLEST_NORM * 1e-3)  # below the panel, but finite on a log scale
                 of_layer = look.paler(0.3 * layer)
                 draw_seeds(axes, seeds, of_layer, line, dash)
-                if len(seeds.columns) == 1:  # there are no seeds to differ, but the examples do
+                if len(seeds.columns) == 1:  # no spread over seeds, so show that over examples
                     one = own.sort_values("before")
                     low, high = one["q10"] / one["last"], one["q90"] / one["last"]
                     axes.fill_between(one["before"], low, high, color=of_layer.colour, alpha=0.16, linewidth=0)
@@ -80,23 +80,23 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the half-life of the gradient on its way back, of the top layer's states, against training steps.
+    """Draws the half-life of the gradient backwards in time, for the top layer's states, against training steps.
 
-    A gradient that does not decay has none, and leaves a gap.
+    A gradient that does not decay has no half-life and leaves a gap.
 
     Args:
         metrics: the table `metrics`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no half-life was recorded.
     """
     runs = label_runs(runs)
-    # Of the rate, which is recorded where it is negative, too.
+    # From the decay rate, which is also recorded if it is negative.
     table = metrics[(metrics["split"] == "probe") & metrics["metric"].str.startswith("decay_rate.")]
     table = table.merge(runs, on="run_id")
     if table.empty:
-        raise UserError("no half-life was recorded (probe.at_evaluation=[gradient_flow])")
+        raise UserError("no half-life was recorded (probe.at_evaluation=[gradient_flow] records it)")
     parts = table["metric"].str.split(".", expand=True)
     table = top_layer(table.assign(layer=parts[1].astype(int), state=parts[2]))
     table["value"] = np.log(2) / table["value"].where(table["value"] > 0)
@@ -114,14 +114,14 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the gradient at every time step through training: training step upwards, time from left to right.
+    """Draws the gradient at every time step during training: training goes upwards, time from left to right.
 
-    The colour is log10 of ||dL/dh_t|| relative to the answer's (see `gradient_flow`), the median over seeds, of the top
-    layer; a millionth and less have one colour. A panel for each cell and state.
+    The colour is log10 of ||dL/dh_t|| relative to the answer's (see `gradient_flow`), as median over seeds, for the top
+    layer. A millionth and anything smaller have the same colour. There is a panel for each cell and state.
 
     Args:
         flow: the table `gradient_flow`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no gradient flow was recorded.
@@ -144,7 +144,7 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     for (panel, line, state), axes in panels.items():
         rows = maps[panel, line, state]
         shares = rows.groupby(["step", "before"])["share"].median().unstack().sort_index(axis=1, ascending=False)
-        shown = np.log10(shares.clip(lower=1e-12))  # a norm of 0 has a colour, too
+        shown = np.log10(shares.clip(lower=1e-12))  # a norm of 0 needs a colour too
         mesh = axes.pcolormesh(shares.columns, shares.index, shown, cmap="viridis", vmin=-6, vmax=0, rasterized=True)
         axes.set_xlim(rows["before"].max() + 0.5, rows["before"].min() - 0.5)
         axes.set_title(f"{plain(line)}, {state}: {plain(panel)}")

@@ -1,7 +1,7 @@
-"""Record tables to plotly figures, as `rnnbench.figures` draws them: what `rnnbench report` shows.
+"""Interactive plotly figures for `rnnbench report`, in the style of `rnnbench.figures`.
 
-Rows are of one task, of tables that `analysis.tables` reads, joined with what `analysis.settings.label_runs` makes
-of the runs. Names from records are escaped, since plotly takes tags in text for markup.
+The rows passed in are those of one task: from tables that `analysis.tables` reads, joined with the result of
+`analysis.settings.label_runs`. Names from records are escaped, since plotly interprets tags in text.
 """
 
 import html
@@ -19,35 +19,35 @@ from rnnbench.figures.states import Dash, layers, state_dashes, state_label
 from rnnbench.records.bins import bin_label
 
 MAX_SEEDS = 5
-"""Of a setting, that are drawn one by one."""
+"""A setting with at most this many seeds has each of them drawn."""
 MAX_POINTS = 300
-"""Of a curve."""
+"""Maximum number of points of a curve."""
 MAX_STEPS = 60
-"""Training steps under a slider and on a map."""
+"""Maximum number of training steps of a slider or a map."""
 MAX_UNITS = 64
-"""On a map of a gate."""
+"""Maximum number of units on the map of a gate."""
 
 _SMALLEST_DECADE = -9
-"""Gradient flow is drawn down to this power of ten of the answer's; what is below, or 0, leaves the figure."""
+"""Gradient flow is drawn down to this power of ten. Smaller values, and 0, leave the figure."""
 
 _BANDS = 0.5
-"""Opacity of all bands of a figure together."""
+"""Total opacity of all bands of a figure."""
 
 _MARKERS = {"s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "*": "star"}
-"""Plotly's names of `looks.MARKERS`."""
+"""Plotly's names for `looks.MARKERS`."""
 _MOST_MARKERS = 9
-"""Of a line with many points."""
+"""Maximum number of markers on a line with many points."""
 
 
 class FlowCurve(NamedTuple):
-    """How much gradient a state of a setting gets.
+    """How much gradient reaches a state of a setting.
 
     Attributes:
-        name: the setting, and which of its states unless it is drawn in full.
-        look: of the setting, paler in upper layers.
-        dash: of the state.
-        shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps. At
-            a step without an evaluation, and once it has ended, a setting has its last.
+        name: the setting, and its state unless that is drawn as a solid line.
+        look: the look of the setting, paler in upper layers.
+        dash: the pattern of the state.
+        shares: the median over seeds, relative to the answer's: rows are steps before it, columns training steps. A
+            setting keeps its last value at steps without an evaluation, and after its end.
     """
 
     name: str
@@ -57,7 +57,7 @@ class FlowCurve(NamedTuple):
 
 
 def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
-    """Draws the score against training steps: a setting's median and band over rows that all its seeds have."""
+    """Draws the score against training steps: each setting's median, and a band over rows that all seeds have."""
     lines = list(settings(rows, looks))
     traces: list[go.Scatter] = []
     for line, look, whole in lines:
@@ -70,7 +70,7 @@ def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
         band = {"fill": "toself", "fillcolor": colour, "opacity": _BANDS / len(lines), "line": {"width": 0}}
         traces.append(_curve(around, **band, **behind))
         if 1 < len(seeds.columns) <= MAX_SEEDS:
-            gap = pd.Series([np.nan], [np.nan])  # all seeds are one trace
+            gap = pd.Series([np.nan], [np.nan])  # all seeds form one trace
             apart = pd.concat([part for name in seeds for part in (seeds[name].dropna(), gap)])
             traces.append(_curve(apart, line={"color": colour, "width": 1}, opacity=0.4, **behind))
         traces.append(_line(common.median(axis=1), look, name=_label(line), legendgroup=line))
@@ -83,14 +83,14 @@ def learning_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
 
 
 def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
-    """Draws the score in bins of what it is broken down by: a setting's median, minimum and maximum."""
+    """Draws the score in the bins of a breakdown: each setting's median, minimum and maximum."""
     bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
     place = {high: number for number, high in enumerate(bins["high"])}
     lines = list(settings(rows, looks))
     traces: list[go.Scatter] = []
     for number, (line, look, own) in enumerate(lines):
         seeds = own.pivot(index="high", columns="run_id", values="value").dropna()
-        shift = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # side by side: settings that are all right coincide
+        shift = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # side by side, since perfect settings would coincide
         seeds.index = pd.Index([place[high] + shift for high in seeds.index])
         median = seeds.median(axis=1)
         reach = {
@@ -111,7 +111,12 @@ def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
 
 
 def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve]:
-    """Returns what `relative_flow` made of the gradients, by setting, layer and state."""
+    """Returns the curves of relative gradients, by setting, layer and state.
+
+    Args:
+        rows: the result of `analysis.selection.relative_flow`.
+        looks: the looks of all settings.
+    """
     steps = _thinned(rows["step"], MAX_STEPS)
     rows = rows[rows["before"].isin(_thinned(rows["before"], MAX_POINTS))]
     several, dashes = rows["layer"].nunique() > 1, state_dashes(rows)
@@ -120,7 +125,7 @@ def flow_curves(rows: pd.DataFrame, looks: Mapping[str, Look]) -> list[FlowCurve
         for layer, state, dash, own in layers(of_line, dashes):
             name = f"{line}{f', layer {layer + 1}' if several else ''}{f', {state_label(state)}' if dash else ''}"
             shares = own.groupby(["before", "step"])["share"].median().unstack()
-            every = shares.columns.union(steps)  # a setting may have been evaluated at steps of its own
+            every = shares.columns.union(steps)  # settings may have been evaluated at different steps
             shares = shares.reindex(columns=every).ffill(axis=1)[steps]
             curves.append(FlowCurve(name, look.paler(0.3 * layer), dash, shares))
     return curves
@@ -130,7 +135,7 @@ def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
     """Draws all curves at one training step, with a slider over the training steps."""
     steps = curves[0].shares.columns.tolist()
     bottom, top = _decades(curves)
-    # Below the figure, where a logarithm still is.
+    # Below the figure, but finite on a log scale.
     drawn = [curve.shares.clip(lower=10.0 ** (bottom - 3)) for curve in curves]
     traces = [
         _line(shares[steps[-1]], curve.look, curve.dash, name=_label(curve.name))
@@ -158,7 +163,7 @@ def gradient_flow(curves: Sequence[FlowCurve]) -> go.Figure:
 
 
 def gradient_maps(curves: Sequence[FlowCurve]) -> list[go.Figure]:
-    """Draws each curve as a map of time and training; a colour means the same in all of them."""
+    """Draws each curve as a map of time and training. Colours mean the same in all maps."""
     bottom, top = _decades(curves)
     decades = list(range(bottom, top + 1))
     bar = {"tickvals": decades, "ticktext": [f"10<sup>{decade}</sup>" for decade in decades], "thickness": 12}
@@ -200,7 +205,7 @@ def gate_map(rows: pd.DataFrame) -> go.Figure:
 
 
 def _decades(curves: Sequence[FlowCurve]) -> tuple[int, int]:
-    """Returns the powers of ten between which the shares are, the answer's own 1 among them."""
+    """Returns the powers of ten that enclose the shares, including the answer's share of 1."""
     shares = np.concatenate([[1.0], *(curve.shares.to_numpy().ravel() for curve in curves)])
     shares = shares[np.isfinite(shares) & (shares > 0)]
     low, high = np.floor(np.log10(shares.min())), np.ceil(np.log10(shares.max()))
@@ -214,7 +219,7 @@ def _chance(rows: pd.DataFrame, ends: Sequence[int | float]) -> list[go.Scatter]
 
 
 def score_axis(rows: pd.DataFrame) -> dict[str, Any]:
-    """Returns the score's axis: a log scale for an error, 0 or chance to 1 for a share of all."""
+    """Returns the score axis: a log scale for an error, or 0 or chance to 1 for a share."""
     goal = rows["score_goal"].iloc[0]
     axis: dict[str, Any] = {"title": {"text": _label(metric_label(rows["score"].iloc[0]))}}
     values = rows["value"][np.isfinite(rows["value"])]
@@ -227,13 +232,13 @@ def score_axis(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _curve(values: "pd.Series[float]", **about: Any) -> go.Scatter:
-    """Returns values against their index: a line, or a marker where there is one value alone."""
+    """Returns values against their index: a line, or a marker if there is only one value."""
     mode = "lines" if len(values) > 1 else "markers"
     return go.Scatter(x=values.index.tolist(), y=_rounded(values), **{"mode": mode, **about})
 
 
 def _line(values: "pd.Series[float]", look: Look, dash: Dash = (), **about: Any) -> go.Scatter:
-    """Returns a setting's curve; where the setting has a marker, some points of it are marked."""
+    """Returns a setting's curve, with some points marked if the setting has a marker."""
     width = 2.5
     line = {"color": look.colour, "width": width}
     if dash:
@@ -271,12 +276,12 @@ def _figure(
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
-    """Rounds to the digits that can be seen."""
+    """Rounds values to the digits that are visible."""
     return [float(f"{value:.4g}") for value in values]
 
 
 def _thinned(values: Iterable[int], most: int) -> list[int]:
-    """Returns the distinct values or, evenly chosen, so many of them, with the first and the last."""
+    """Returns the distinct values, or at most `most` evenly chosen ones including the first and the last."""
     ordered = np.unique(np.asarray(values))
     return ordered[np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))].tolist()
 

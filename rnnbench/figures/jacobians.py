@@ -16,13 +16,13 @@ from rnnbench.figures.style import styled
 
 @styled
 def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the largest singular value of dh_{t+k} / dh_t, and that of all states, of the top layer, against k.
+    """Draws the largest singular value of dh_T / dh_{T-k} and of all states, for the top layer, against k.
 
-    Above 1 (the grey line) a change of the state, or the gradient on its way back, can grow over k steps.
+    Above 1 (the grey line), a change of the state, or the gradient backwards in time, can grow over k steps.
 
     Args:
         spectra: the table `spectra`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no run was probed.
@@ -50,11 +50,11 @@ def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 @styled
 def lyapunov_exponents(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the Lyapunov exponents of the top layer's state, largest first; at 0 a change neither grows nor shrinks.
+    """Draws the Lyapunov exponents of the top layer, largest first. At 0, a change neither grows nor shrinks.
 
     Args:
         spectra: the table `spectra`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no run was probed.

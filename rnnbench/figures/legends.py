@@ -1,4 +1,4 @@
-"""The one legend above all panels, laid out so that nothing of it is cut."""
+"""The legend above all panels, laid out so that nothing is cut off."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,16 +13,16 @@ from rnnbench.figures.states import DASHES, state_dashes, state_label
 from rnnbench.figures.style import plain
 
 WIDTH = 8.8
-"""Inches to which a narrow figure grows before its legend takes another row."""
+"""Width in inches to which a narrow figure grows before its legend gets another row."""
 
 MARGIN = 0.2
 """Inches between the legend and the figure's edge."""
 
 
 def legend(figure: Figure, table: pd.DataFrame, looks: Mapping[str, Look], extra: Sequence[Line2D] = ()) -> None:
-    """Draws the settings that have rows, and then `extra`, in as few rows as fit; the figure grows by the others.
+    """Draws a legend of the settings that have rows, then `extra`, in as few lines as fit.
 
-    A figure that is too narrow for a single column becomes wider.
+    The figure becomes taller for additional lines, and wider if it is too narrow for a single column.
     """
     handles = [
         Line2D([], [], color=look.colour, linewidth=4, marker=look.marker, markersize=10, label=plain(line))
@@ -45,7 +45,7 @@ def legend(figure: Figure, table: pd.DataFrame, looks: Mapping[str, Look], extra
 
 
 def states_legend(table: pd.DataFrame, label: Callable[[str], str] = state_label) -> list[Line2D]:
-    """Returns what the patterns of lines are, where there are several states."""
+    """Returns legend entries for the line patterns, if there are several states."""
     distinct = {(dash, label(state)) for (_, state), dash in state_dashes(table).items()}
     kinds = sorted(distinct, key=lambda kind: (DASHES.index(kind[0]), kind[1]))
     if len(kinds) < 2:
@@ -54,6 +54,6 @@ def states_legend(table: pd.DataFrame, label: Callable[[str], str] = state_label
 
 
 def _size(figure: Figure, drawn: Legend) -> tuple[float, float]:
-    """Returns width and height in inches, with a margin at both sides."""
+    """Returns the legend's width and height in inches, including margins on both sides."""
     extent = drawn.get_window_extent(FigureCanvasAgg(figure).get_renderer())
     return extent.width / figure.dpi + 2 * MARGIN, extent.height / figure.dpi

@@ -1,7 +1,7 @@
 """How cells and their settings look: the same in every figure of a results folder, static or interactive.
 
-A cell has a colour and, where there are more cells than colours, a marker. Looks follow from all runs of a folder, so
-that a figure which leaves some runs out draws the others as every other figure does.
+A cell has a colour and, if there are more cells than colours, a marker. Looks depend on all runs of a folder, so that a
+figure that leaves out some runs draws the others as in every other figure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +16,13 @@ COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2", "gru": "#009e73"}
 """Colours of the cells, from the palette of Okabe and Ito, which is safe for the colour-blind."""
 
 PALETTE = (*COLOURS.values(), "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c510a")
-"""All colours: the cells' own, then those of other cells."""
+"""All colours: those of the built-in cells, then those of other cells."""
 
 MARKERS = ("s", "^", "D", "v", "P", "*")
-"""Markers of the cells for which no colour of their own is left, in matplotlib's letters."""
+"""Markers, in matplotlib's letters, for cells that must share a colour."""
 
 GREY = "#6b6b6b"
-"""Of what is no cell: chance levels, and legends of what all cells share."""
+"""Colour of what is not a cell: chance levels, and legend entries that all cells share."""
 
 
 class Look(NamedTuple):
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     marker: str = ""
 
     def paler(self, share: float) -> "Look":
-        """Returns the look with its colour mixed with white, of which it gets three quarters at most."""
+        """Returns the look with its colour mixed with this share of white, at most three quarters."""
         white = min(share, 0.75)
         red, green, blue = (1 - (1 - channel) * (1 - white) for channel in to_rgb(self.colour))
         return self._replace(colour=to_hex((red, green, blue)))
@@ -46,8 +46,8 @@ class Look(NamedTuple):
 def cell_looks(models: Iterable[str]) -> dict[str, Look]:
     """Returns the look of every cell, by its name.
 
-    RNN, LSTM and GRU have their own colours, whoever is there. Other cells, by name, get the colours that are left,
-    and then all colours again for each marker.
+    RNN, LSTM and GRU always have their own colours. Other cells, sorted by name, get the remaining colours, then all
+    colours again with each marker.
     """
     looks = [Look(colour) for colour in PALETTE[len(COLOURS) :]]
     looks += [Look(colour, marker) for marker in MARKERS for colour in PALETTE]
@@ -57,10 +57,10 @@ def cell_looks(models: Iterable[str]) -> dict[str, Look]:
 
 
 def setting_looks(labelled: pd.DataFrame) -> dict[str, Look]:
-    """Returns the look of every setting, by its line and in the order of legends: a cell's further ones are paler.
+    """Returns the look of every setting by its line, in legend order. Further settings of a cell are paler.
 
     Args:
-        labelled: what `label_runs` makes of all runs of a folder, drawn or not.
+        labelled: the result of `label_runs` for all runs of a folder, drawn or not.
     """
     settings = in_order(labelled)
     of_cell = cell_looks(model for _, model in settings)
@@ -74,7 +74,7 @@ def setting_looks(labelled: pd.DataFrame) -> dict[str, Look]:
 
 
 def settings(rows: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[tuple[str, Look, pd.DataFrame]]:
-    """Yields every setting that has rows, in the order of legends: its line, its look and its rows."""
+    """Yields every setting that has rows, in legend order: its line, its look and its rows."""
     of_line = dict(iter(rows.groupby("line", sort=False)))
     for line, look in looks.items():
         if line in of_line:

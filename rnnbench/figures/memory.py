@@ -1,4 +1,4 @@
-"""What the state still knows of the first input."""
+"""What the state still knows about the first input."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,11 +15,11 @@ from rnnbench.figures.style import styled
 
 @styled
 def memory(memory: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws R^2 with which the first input can be read off the top layer's h, and off all its states, at later steps.
+    """Draws the R^2 with which the first input can be read from the top layer's h, and from all its states.
 
     Args:
         memory: the table `memory`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no run was probed.

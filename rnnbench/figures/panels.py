@@ -1,4 +1,4 @@
-"""Panels and what is drawn in them: seeds, states, and the score's axis."""
+"""Panels, and what is drawn in them: seeds, states, and the score axis."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def panels_of(labelled: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 
 def grid(names: Sequence[Any], columns: int | None = None, **options: Any) -> tuple[Figure, dict[Any, Axes]]:
-    """Returns a figure with a titled panel for each name, at most three in a row."""
+    """Returns a figure with a titled panel for each name, at most three per row."""
     columns = columns or min(len(names), 3)
     rows = -(-len(names) // columns)
     figure = Figure(
@@ -37,15 +37,16 @@ def grid(names: Sequence[Any], columns: int | None = None, **options: Any) -> tu
 
 
 def draw_seeds(axes: Axes, seeds: pd.DataFrame, look: Look, label: str, dash: Dash = (), marker: str = "") -> None:
-    """Draws each seed (a column) faintly; over those rows that all seeds have, the band and the median.
+    """Draws each seed (a column) faintly, and a band and the median over the rows that all seeds have.
 
     Args:
-        axes: where.
+        axes: where to draw.
         seeds: values, with a column for each seed; the index is the horizontal axis.
-        look: of the setting.
-        label: names the median's line.
-        dash: pattern of the lines.
-        marker: marks every row, by the setting's own marker where it has one; otherwise that one stands here and there.
+        look: the look of the setting.
+        label: the name of the median line.
+        dash: the pattern of the lines.
+        marker: marks every row, with the setting's own marker if it has one. Without `marker`, a setting that has its
+            own marks only some rows.
     """
     style: Any = (0, dash) if dash else "-"
     for name in seeds:
@@ -70,7 +71,7 @@ def draw_states(
     values: str,
     marker: str = "",
 ) -> None:
-    """Draws the seeds of every setting and state: `values` against `index`."""
+    """Draws `values` against `index`, for the seeds of every setting and state."""
     for line, look, own in settings(rows, looks):
         for _, dash, of_state in states(own, dashes):
             seeds = of_state.pivot(index=index, columns="run_id", values=values)
@@ -78,7 +79,7 @@ def draw_states(
 
 
 def score_axis(axes: Axes, rows: pd.DataFrame) -> None:
-    """Sets the score's axis, with its chance level: a share of all from 0 or chance to 1, an error on a log scale."""
+    """Sets up the score axis and its chance level: from 0 or chance to 1 for a share, a log scale for an error."""
     score, goal = rows["score"].iloc[0], rows["score_goal"].iloc[0]
     chance = rows["chance"].dropna().unique()
     axes.set_ylabel(plain(metric_label(score)) + (" (lower is better)" if goal == "min" else ""))

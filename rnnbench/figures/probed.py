@@ -1,4 +1,4 @@
-"""The figures of what probes measured: whatever they declare to draw their tables."""
+"""The figures of probes: what they declare for their tables."""
 
 import functools
 import inspect
@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.tables import load_table
 
 Draw = Callable[..., Figure]
-"""A table and the runs to a figure; a function that takes a `run_id`, too, draws one run."""
+"""Draws a table and its runs. A function that also takes a `run_id` draws a single run."""
 
 
 def probe_figures(
     folder: str | Path, runs: pd.DataFrame, drawers: Mapping[str, Sequence[Draw]]
 ) -> dict[str, Callable[[], Figure]]:
-    """Returns what draws the tables in a results folder, by the figure's name.
+    """Returns functions that draw the tables in a results folder, by the figure's name.
 
     Args:
-        folder: the results.
+        folder: the results folder.
         runs: from `load_runs`.
-        drawers: for each table the functions that draw it, as `rnnbench.probes.Probe.figures` names them. One that
-            draws a single run is called for each cell, and the cell's name is added to the figure's.
+        drawers: the functions that draw each table, see `rnnbench.probes.Probe.figures`. One that draws a single
+            run is called for each cell, and the cell's name is appended to the figure's.
     """
     cells = runs.set_index("run_id")["model.name"]
     found: dict[str, Callable[[], Figure]] = {}

@@ -1,4 +1,4 @@
-"""Test scores: broken down, over training, and against a swept key."""
+"""Test scores: broken down, during training, and against a swept key."""
 
 import numpy as np
 import pandas as pd
@@ -19,18 +19,18 @@ from rnnbench.records.bins import bin_label
 
 @styled
 def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") -> Figure:
-    """Draws the test score in bins of what it is broken down by, at the end of training.
+    """Draws the test score at the end of training, broken down into bins.
 
-    Finished runs alone, since runs in training are not comparable. Bins of several values stand at their far end on an
-    axis logarithmic to the base of 2, bins of one value on a linear one; the settings side by side around them.
+    Only finished runs are drawn, since unfinished ones are not comparable. Bins of several values are at their upper
+    ends on a log2 axis, and bins of one value on a linear axis. Settings are drawn side by side.
 
     Args:
         scores: the table `scores`.
-        runs: from `load_runs`; what it does not contain is not drawn.
-        by: which breakdown, such as `distance` (between the cue and the answer) or `attractors`.
+        runs: from `load_runs`; other runs in the table are not drawn.
+        by: the breakdown, such as `distance` (between the cue and the answer) or `attractors`.
 
     Raises:
-        UserError: no finished run has scores by that.
+        UserError: no finished run has this breakdown.
     """
     runs = label_runs(runs)
     looks = setting_looks(runs)
@@ -47,7 +47,7 @@ def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") ->
         lines = list(settings(rows, looks))
         for number, (line, look, own) in enumerate(lines):
             seeds = own.pivot(index="high", columns="run_id", values="value")
-            place = number - (len(lines) - 1) / 2  # side by side: settings that are all right coincide
+            place = number - (len(lines) - 1) / 2  # side by side, since perfect settings would coincide
             if logarithmic:
                 seeds.index *= min(1.08, 1.5 ** (1 / len(lines))) ** place
             else:
@@ -73,13 +73,13 @@ def _bins_axis(axes: Axes, bins: pd.DataFrame, logarithmic: bool) -> None:
 
 @styled
 def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Draws the test score against training steps, of all runs, the unfinished too.
+    """Draws the test score of all runs, including unfinished ones, against training steps.
 
-    A median ends where the first of its seeds ends. A cross marks where a run diverged.
+    A median ends when the first of its seeds ends. A cross marks where a run diverged.
 
     Args:
         metrics: the table `metrics`.
-        runs: from `load_runs`; what it does not contain is not drawn.
+        runs: from `load_runs`; other runs in the table are not drawn.
 
     Raises:
         UserError: no run was evaluated.
@@ -109,11 +109,11 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
     """Draws the final test score against a key in which runs differ, such as `optimizer.learning_rate`.
 
-    Of finished runs: the median over seeds, and a band between the quartiles.
+    For finished runs, the figure shows the median over seeds and a band between the quartiles.
 
     Args:
         runs: from `load_runs`.
-        key: a column of it with numbers.
+        key: a numeric column of `runs`.
 
     Raises:
         UserError: finished runs do not differ in that key.

@@ -1,4 +1,4 @@
-"""How the states of cells are drawn: each name has a pattern of dashes, the same in every figure."""
+"""How the states of cells are drawn: each name has its own pattern of dashes, the same in every figure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 Dash = tuple[float, ...]
-"""Lengths of strokes and gaps in line widths; () is a line in full."""
+"""Lengths of dashes and gaps, in line widths; () is a solid line."""
 
 FULL: Dash = ()
 
 NAMED: dict[str, Dash] = {"h": FULL, "c": (2.5, 1.5), "n": (1.0, 1.3), "m": (4.0, 1.3, 1.0, 1.3)}
-"""Patterns of the names that several cells share: hidden and cell state, and an sLSTM's normalizer and stabilizer."""
+"""Patterns of names that several cells share: hidden and cell state, and an sLSTM's normalizer and stabilizer."""
 
 FURTHER: tuple[Dash, ...] = ((4.0, 1.3, 1.0, 1.3, 1.0, 1.3), (8.0, 2.0, 1.0, 2.0), (1.0, 3.0))
 """Patterns of the other names."""
@@ -26,11 +26,11 @@ DASHES = (*NAMED.values(), *FURTHER, ALL)
 def state_dashes(table: pd.DataFrame) -> dict[tuple[str, str], Dash]:
     """Returns the pattern of every state, by cell and name.
 
-    The names of `NAMED` have their own, and so have all states together ("h,c"). Of a cell that has neither h nor c the
-    first state is drawn in full. Other names have a pattern each, in the order of the names.
+    The names in `NAMED` have fixed patterns, and so do all states together ("h,c"). If a cell has neither h nor c, its
+    first state is solid. Each other name gets a further pattern, in the order of the names.
 
     Args:
-        table: rows with columns model and state.
+        table: rows with the columns model and state.
     """
     names: dict[str, set[str]] = {}
     for model, state in table[["model", "state"]].drop_duplicates().itertuples(index=False):
@@ -54,14 +54,14 @@ def state_dashes(table: pd.DataFrame) -> dict[tuple[str, str], Dash]:
 
 
 def states(rows: pd.DataFrame, dashes: Mapping[tuple[str, str], Dash]) -> Iterator[tuple[str, Dash, pd.DataFrame]]:
-    """Yields every state of a setting, in the order of legends: its name, its pattern and its rows."""
+    """Yields every state of a setting in legend order: its name, its pattern and its rows."""
     groups: Any = rows.groupby(["model", "state"])
     found = [(state, dashes[model, state], own) for (model, state), own in groups]
     yield from sorted(found, key=lambda of_state: DASHES.index(of_state[1]))
 
 
 def layers(rows: pd.DataFrame, dashes: Mapping[tuple[str, str], Dash]) -> Iterator[tuple[int, str, Dash, pd.DataFrame]]:
-    """Yields every layer's states: the layer, and what `states` yields."""
+    """Yields the states of every layer: the layer, then what `states` yields."""
     groups: Any = rows.groupby("layer")
     for layer, of_layer in groups:
         for state, dash, own in states(of_layer, dashes):
@@ -74,15 +74,15 @@ def state_label(state: str) -> str:
 
 
 def source_label(state: str) -> str:
-    """Returns of which state something is read, or of all of them."""
+    """Returns the label of the state that something is read from: one state, or all of them."""
     return "of all states" if is_joint(state) else f"of {state}"
 
 
 def is_joint(state: str) -> bool:
-    """Returns whether it names all states of a cell together, such as "h,c"."""
+    """Returns whether a name stands for all states of a cell together, such as "h,c"."""
     return "," in state
 
 
 def _rank(state: str) -> tuple[bool, int, str]:
-    """Sorts s2 before s10, and all states together last."""
+    """Returns a sort key that puts s2 before s10, and all states together last."""
     return is_joint(state), len(state), state

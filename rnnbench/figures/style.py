@@ -1,4 +1,4 @@
-"""The style of all static figures, and how they are saved."""
+"""The style of all static figures, and how to save them."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ _P = ParamSpec("_P")
 
 
 def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """Draws in our style, whatever the caller's is."""
+    """Makes a function draw in our style, whatever the caller's style is."""
 
     @wraps(draw)
     def styled(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
@@ -52,10 +52,10 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 
 def save(figure: Figure, stem: str | Path) -> list[Path]:
-    """Writes `<stem>.png` and `<stem>.svg`, the same bytes for the same figure; returns their paths.
+    """Writes `<stem>.png` and `<stem>.svg`, and returns their paths. Equal figures give equal files.
 
     Raises:
-        UserError: they cannot be written.
+        UserError: the files cannot be written.
     """
     stem = Path(stem)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
@@ -70,12 +70,12 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
 
 
 def plain(text: str) -> str:
-    """Returns text from a config to be shown as it is: a dollar sign would start a formula."""
+    """Returns text escaped so that it is shown literally: a dollar sign would start a formula."""
     return text.replace("$", r"\$")
 
 
 def as_data(figure: Figure) -> str:
-    """Returns a figure as PNG in a `data:` address, for a page that holds all it shows."""
+    """Returns a figure as PNG in a `data:` URL, for a self-contained page."""
     content = io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(content, format="png", dpi=100)

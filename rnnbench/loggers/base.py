@@ -9,16 +9,16 @@ import pyarrow as pa
 
 
 class Logger(abc.ABC):
-    """Base of all loggers: takes the records of one run to somewhere else than the disk.
+    """Base class of all loggers, which send the records of one run to somewhere besides the disk.
 
-    A logger of your own derives from it and is chosen by a YAML in `conf/logger` that names it in `_target_`. Its
-    constructor takes the other keys of that node. It is called by the process that writes the records, in this order:
-    `start`, `write` after every segment of training, `finish`. A run that is killed never reaches `finish`; resumed,
-    it is started again with the step from which it resumes.
+    To add a logger of your own, derive from this class and name it as `_target_` in a YAML file in `conf/logger`; the
+    other keys go to its constructor. The process that writes the records calls `start`, then `write` after every
+    segment of training, then `finish`. A killed run never reaches `finish`. When it resumes, `start` is called again
+    with the step from which it resumes.
 
     Attributes:
-        max_runs: in a population of more runs, one logger gets the medians and quartiles of all of them, and no run
-            has a logger of its own; None: every run has its own, however many they are.
+        max_runs: a larger population shares one logger, which gets the medians and quartiles of its runs; None: every
+            run has its own logger.
     """
 
     max_runs: int | None = None
@@ -30,13 +30,13 @@ class Logger(abc.ABC):
         """Opens the run.
 
         Args:
-            run_id: identifies the run, as in the records; the job's id where the logger serves a whole population.
-            name: what to call the run where people see it.
-            config: the run's configuration, nested. Where the logger serves a whole population, it is that of the
-                first run, with the values in which the runs differ under the key `population`.
-            folder: the job folder; a logger that writes files writes them below it, in a folder of its own.
-            step: the training step from which the run starts, 0, or resumes.
-            group: names the population that the run belongs to; None: it was trained by itself.
+            run_id: identifies the run, as in the records; the job's id if the logger serves a whole population.
+            name: what to call the run in displays.
+            config: the run's configuration, nested. If the logger serves a whole population, this is the first run's
+                configuration, with the values in which the runs differ under the key `population`.
+            folder: the job folder; a logger that writes files must use its own subfolder.
+            step: the training step from which the run starts (0) or resumes.
+            group: name of the population that the run belongs to; None if it was trained alone.
 
         Raises:
             UserError: the logger cannot be used; the message says what to change.
@@ -44,12 +44,12 @@ class Logger(abc.ABC):
 
     @abc.abstractmethod
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
-        """Takes what was recorded of this run for the segment that ended at `step`.
+        """Logs what was recorded for the segment that ended at `step`.
 
         Args:
-            step: training steps done; rows of earlier steps of the segment are among the tables.
-            tables: by name, tables with the columns of `rnnbench.records.schemas.SCHEMAS`. Each has at least one row;
-                names that the logger does not know are to be ignored.
+            step: training steps done; the tables also contain rows of earlier steps of the segment.
+            tables: tables by name, with the columns of `rnnbench.records.schemas.SCHEMAS` or of a probe. Each has at
+                least one row. The logger must ignore names that it does not know.
         """
 
     @abc.abstractmethod

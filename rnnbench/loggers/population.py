@@ -1,4 +1,4 @@
-"""The loggers of a population: each run has its own, or, where the runs are many, all of them share one."""
+"""The loggers of a population: each run has its own, or all of them share one if there are many."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ _KEYS = {
     "scores": ["step", "metric", "by", "low", "high"],
     "gradient_flow": ["step", "layer", "state", "time"],
 }
-"""Tables of which a shared logger gets medians, and the columns by which rows of different runs belong together."""
+"""Tables whose medians a shared logger gets, and the columns that match rows of different runs."""
 
 
 class PopulationLogger:
     """Passes the records of a population on to its loggers."""
 
     def __init__(self, configs: Sequence[Config]):
-        """Builds the loggers, and opens none of them.
+        """Builds the loggers without opening them.
 
         Args:
-            configs: of the population's runs. Without any, or where they have no logger, nothing is logged.
+            configs: the runs' configurations. If there are none, or they have no logger, nothing is logged.
 
         Raises:
             UserError: the config's logger cannot be built, or is not a `Logger`.
@@ -61,12 +61,12 @@ class PopulationLogger:
             logger.start(run, name, identity(config), folder, step, group)
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
-        """Gives each logger its part of what was recorded for the segment that ended at `step`.
+        """Passes on what was recorded for the segment that ended at `step`.
 
         Args:
             step: training steps done.
-            tables: by name, of the whole population, each with `run_id` and `step`. A logger none of whose runs has
-                any row is not called.
+            tables: the whole population's tables by name, each with `run_id` and `step`. A logger without any rows is
+                not called.
         """
         if self._is_shared:
             parts = [medians(tables, self._job_id)]
@@ -83,7 +83,7 @@ class PopulationLogger:
         """Closes the loggers.
 
         Args:
-            statuses: of every run, "finished" or "diverged". A shared logger is "finished" if any run is.
+            statuses: every run's status, "finished" or "diverged". A shared logger is "finished" if any run is.
         """
         if not self._loggers:
             return
@@ -103,11 +103,11 @@ def _build(node: Mapping[str, Any]) -> Logger:
 def medians(tables: Mapping[str, pa.Table], job_id: str) -> dict[str, pa.Table]:
     """Returns the medians over runs of `metrics`, `scores` and `gradient_flow`, as tables with the same columns.
 
-    Of the metrics, the quartiles are there too, as `<metric>.q25` and `<metric>.q75`. Values that are NaN do not count.
+    For metrics, the quartiles are included as `<metric>.q25` and `<metric>.q75`. NaN values do not count.
 
     Args:
-        tables: by name, of the whole population; other tables are left out.
-        job_id: what stands in the column `run_id`.
+        tables: the whole population's tables by name; other tables are left out.
+        job_id: the value of the column `run_id`.
     """
     result = {}
     for name, keys in _KEYS.items():
@@ -119,7 +119,7 @@ def medians(tables: Mapping[str, pa.Table], job_id: str) -> dict[str, pa.Table]:
             for percent in (25, 75):
                 quartile = runs.quantile(percent / 100).reset_index()
                 frames.append(quartile.assign(metric=quartile["metric"] + f".q{percent}"))
-        # Not safe: a median of the whole numbers in the column `count` may end in .5, which is dropped.
+        # safe=False: a median of the integers in the column `count` may end in .5, which is dropped.
         result[name] = pa.concat_tables(
             pa.Table.from_pandas(frame.assign(run_id=job_id), tables[name].schema, preserve_index=False, safe=False)
             for frame in frames
@@ -128,6 +128,6 @@ def medians(tables: Mapping[str, pa.Table], job_id: str) -> dict[str, pa.Table]:
 
 
 def _differing(configs: Sequence[Config]) -> dict[str, list[Any]]:
-    """Returns the keys of the configuration in which runs differ, each with the values of all runs."""
+    """Returns the configuration keys in which runs differ, each with the values of all runs."""
     flat = [flatten(identity(config)) for config in configs]
     return {key: [own[key] for own in flat] for key in flat[0] if len({str(own[key]) for own in flat}) > 1}

@@ -19,28 +19,27 @@ from rnnbench.records.bins import bin_label
 Mode = Literal["online", "offline", "disabled"]
 
 MAX_BINS = 512
-"""The most bars that a histogram of Weights & Biases has."""
+"""Maximum number of bars in a Weights & Biases histogram."""
 
 
 class WandbLogger(Logger):
     """Logs one run to Weights & Biases under its own run id.
 
-    Metrics keep their names behind their split (`train/loss`, `test/accuracy`), scores are named like
-    `scores/accuracy/distance=33-64`. Gradient flow (`gradient_flow/layer0/h`) is a histogram with a bar for each time
-    step, as high as the gradient's norm there: over training, a heat map of time. Step is the training step.
+    Metrics are named `<split>/<metric>` (`train/loss`, `test/accuracy`), and scores `scores/accuracy/distance=33-64`.
+    Gradient flow (`gradient_flow/layer0/h`) is a histogram with one bar per time step, as high as the gradient's norm
+    there; over training it becomes a heat map. The step is the training step.
 
-    A resumed run is logged from the step from which it resumes. Online, it continues the same run, and what the server
-    has already is left as it is. Offline, the new part is a second folder of the same id, and `wandb sync` brings them
-    together.
+    A resumed run is logged from the step where it resumes. Online, it continues the same run, and what the server
+    already has is kept. Offline, the new part goes to a second folder with the same id, and `wandb sync` merges them.
 
     Args:
         project: name of the project.
-        entity: user or team; None: the account's default.
-        mode: "online", "offline" (files below the job folder, for `wandb sync`) or "disabled"; None: the environment's
-            WANDB_MODE, else online where an account is set up, else offline.
-        group: groups runs on the server; None: the runs of a population by their job.
+        entity: user or team; None means the account's default.
+        mode: "online", "offline" (files below the job folder, for `wandb sync`) or "disabled"; None means the
+            environment's WANDB_MODE, otherwise online if an account is set up, otherwise offline.
+        group: groups runs on the server; None groups the runs of a population by job.
         tags: the runs' tags.
-        max_runs: a population of more runs is logged as one, which has their medians and quartiles.
+        max_runs: a larger population is logged as one run, with medians and quartiles.
 
     Raises:
         ValueError: there is no such mode.
@@ -114,7 +113,7 @@ class WandbLogger(Logger):
 
 
 def has_account() -> bool:
-    """Whether wandb has a key to log in with: from the environment, or from `wandb login`."""
+    """Returns whether wandb has an API key, from the environment or from `wandb login`."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
@@ -129,7 +128,7 @@ def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:
 
 
 def _histogram(norms: Sequence[float]) -> Any:
-    """Returns a `wandb.Histogram` with a bar for each time step, or for the mean of a few where they are many."""
+    """Returns a `wandb.Histogram` with a bar for each time step, or for the mean of several if there are many."""
     import wandb
 
     edges = np.linspace(0, len(norms), min(len(norms), MAX_BINS) + 1)

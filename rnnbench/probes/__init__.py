@@ -1,7 +1,7 @@
-"""Measurements of models, a probe a file: where in time the gradient is, what gates do, what the state still knows.
+"""Measurements of models, one probe per file: where the gradient vanishes, what gates do, what the state remembers.
 
-`base` says what a probe is, `finding` finds one by its name. The functions that measure are pure, and can be called by
-themselves on a model with its parameters, or on a cell. Imports JAX, cells, tasks and the model.
+`base` defines what a probe is, and `finding` finds one by name. The measuring functions are pure, and can be called
+directly on a model with its parameters, or on a cell. Imports JAX, cells, tasks and the model.
 """
 
 from rnnbench.probes.base import Columns, Probe

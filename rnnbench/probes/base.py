@@ -1,4 +1,4 @@
-"""What a probe is: a measurement of a model, the tables that it fills, and what draws them."""
+"""What a probe is: a measurement of a model, the tables that it fills, and the functions that draw them."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ from rnnbench.model import Model
 from rnnbench.tasks.base import Example, Task
 
 Columns = Mapping[str, Any]
-"""Part of a table: for each column an array, or a scalar for all rows of the part."""
+"""Part of a table: an array for each column, or a scalar that all rows of the part share."""
 
 
 class Probe(abc.ABC):
-    """Base of all probes. One file declares everything about a probe; a second one may hold its figure.
+    """Base class of all probes. One file declares everything about a probe; its figure may be in a second one.
 
     A probe can run at every evaluation (`probe.at_evaluation`), at the end of training (`probe.at_end`), or on a
-    checkpoint (`rnnbench probe RUN`). Either way the same two methods are called: `measure`, compiled, on the device,
-    for every member of a population, and then `rows`, on the host.
+    checkpoint (`rnnbench probe RUN`). In all cases the same two methods are called: `measure`, compiled, on the
+    device, for every member of a population, and then `rows`, on the host.
 
     Attributes:
-        name: how the probe is called in configurations and on the command line.
+        name: what the probe is called in configurations and on the command line.
         tables: the columns of each table that it fills, besides `run_id` and `step`, which rnnbench adds.
-        figures: for each table the dotted names of the functions that draw it, each `(table, runs) -> Figure`. One
-            that takes a `run_id`, too, draws a single run, and is called for one run of each cell.
-        headlines: numbers that a terminal shows, by name, and what each of them means.
+        figures: for each table, the dotted names of the functions that draw it, each `(table, runs) -> Figure`. A
+            function that also takes a `run_id` draws a single run, and is called for one run of each cell.
+        headlines: the meaning of each number shown in the terminal, by the number's name.
     """
 
     name: ClassVar[str]
@@ -39,30 +39,30 @@ class Probe(abc.ABC):
 
     @abc.abstractmethod
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """Measures one model; a pure function that JAX compiles.
+        """Measures one model. This must be a pure function: JAX compiles it.
 
         Args:
             model: the model with its parameters.
             task: the model's task.
             batch: examples of the task's probe set.
-            answer: number of steps up to the one whose output `task.probe_loss` depends on.
+            answer: number of steps up to the last one whose output `task.probe_loss` depends on.
 
         Returns:
-            Arrays in any pytree.
+            A pytree of arrays.
         """
 
     @abc.abstractmethod
     def rows(self, measured: PyTree, model: Model, task: Task) -> Mapping[str, Sequence[Columns]]:
-        """Turns what was measured into rows, as parts of the tables in `tables` (or of `metrics`).
+        """Returns what was measured as rows, in parts of the tables in `tables` (or of `metrics`).
 
         Args:
             measured: what `measure` returned, as NumPy arrays.
-            model: the model's structure: its arrays have shapes and types alone.
+            model: the model's structure: its arrays have only shapes and types.
             task: the model's task.
         """
 
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
-        """Returns the numbers that a terminal shows, by the names in `headlines`; by default none."""
+        """Returns the numbers shown in the terminal, by their names in `headlines`; none by default."""
         del measured, model
         return {}
 

@@ -1,24 +1,25 @@
-"""From the norms of a gradient at every time step to a few numbers: how fast it decays on its way back."""
+"""How fast a gradient decays backwards in time, as a few numbers."""
 
 import numpy as np
 from jaxtyping import Float
 
 VANISHED, EXPLODED = 1e-6, 1e3
-"""Shares of the last norm below and above which a step's gradient counts as vanished, and as exploded."""
+"""A step's gradient has vanished if its norm relative to the last is below the first, exploded if above the second."""
 
 
 def decay(norms: Float[np.ndarray, " time"]) -> dict[str, float]:
-    """How the norm g_t = ||dL/ds_t|| falls or grows from the last step T that has a gradient back to the first.
+    """Describes how the norm g_t = ||dL/ds_t|| changes from the last step T with a gradient back to the first.
 
     Returns:
-        By name:
-        decay_rate: r of the line log g_t = a - r (T - t) that fits best, over the steps where g_t > 0, in 1 / step;
-            below 0 the gradient grows on its way back. (A linear network with U = s Q, Q orthogonal, has r = -log s.)
-        half_life: log(2) / r in steps; infinite where the gradient does not decay.
+        Numbers by name:
+        decay_rate: r of the best-fitting line log g_t = a - r (T - t) over the steps where g_t > 0, in 1 / step;
+            if it is negative, the gradient grows backwards in time. (A linear network with U = s Q, Q orthogonal, has
+            r = -log s.)
+        half_life: log(2) / r in steps; infinite if the gradient does not decay.
         first_to_last: g_1 / g_T.
         vanished: share of the steps up to T with g_t < 1e-6 g_T.
         exploded: share of them with g_t > 1000 g_T.
-        All are NaN where no step or one alone has a gradient, or a norm is not finite.
+        All are NaN if fewer than two steps have a gradient, or if a norm is not finite.
     """
     names = ("decay_rate", "half_life", "first_to_last", "vanished", "exploded")
     reached = np.flatnonzero(norms > 0)

@@ -1,4 +1,4 @@
-"""Finds probes: those of this folder by their names, anyone's by the dotted name of the class."""
+"""Finds probes: built-in ones by name, any other by the dotted name of its class."""
 
 import functools
 import importlib
@@ -15,7 +15,7 @@ from rnnbench.probes.base import Probe
 
 @functools.cache
 def built_in() -> dict[str, type[Probe]]:
-    """Returns the probes of this folder by name: whatever class in it is one."""
+    """Returns the built-in probes by name: every class in this folder that is a probe."""
     found = {}
     for module in pkgutil.iter_modules(probes.__path__):
         for value in vars(importlib.import_module(f"{probes.__name__}.{module.name}")).values():
@@ -25,15 +25,15 @@ def built_in() -> dict[str, type[Probe]]:
 
 
 def make_probe(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> Probe:
-    """Returns the probe of a name.
+    """Returns a probe by its name.
 
     Args:
         name: one of `built_in`, or the dotted name of a class, such as `my_probes.EffectiveRank`.
         path: where the name comes from, for messages.
-        arguments: of its constructor.
+        arguments: of the probe's constructor.
 
     Raises:
-        UserError: there is no such probe, or it does not take the arguments.
+        UserError: there is no such probe, or it does not accept the arguments.
     """
     known = built_in()
     if name not in known and "." not in name:
@@ -49,7 +49,7 @@ def make_probe(name: str, path: str, arguments: Mapping[str, Any] | None = None)
 
 
 def drawers(names: Sequence[str] = (), path: str = "--probes") -> dict[str, list[Callable[..., Any]]]:
-    """Returns for each table the functions that draw it, of the probes of this folder and of others by dotted name.
+    """Returns the functions that draw each table, for the built-in probes and for others by dotted name.
 
     Raises:
         UserError: there is no such probe, or no such function.

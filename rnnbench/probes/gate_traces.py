@@ -1,4 +1,4 @@
-"""The gates word by word, through sentences that the task names."""
+"""The gates, word by word, along sentences that the task chooses."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from rnnbench.tasks.sentences import SentenceTask
 
 
 class GateTraces(Probe):
-    """The value of every gate in every unit at every word of the task's traced sentences; of other tasks, nothing."""
+    """The value of every gate in every unit at every word of the task's traced sentences (sentence tasks only)."""
 
     name = "gate_traces"
     tables: ClassVar = {
@@ -32,7 +32,7 @@ class GateTraces(Probe):
     figures: ClassVar = {"gate_traces": ("rnnbench.figures.gates.gate_traces",)}
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """By (layer, gate): values `(time, sentence, hidden)`."""
+        """Returns values `(time, sentence, hidden)` by (layer, gate)."""
         del batch, answer
         if not isinstance(task, SentenceTask):
             return {}
@@ -40,7 +40,7 @@ class GateTraces(Probe):
         return gate_values(model, jnp.asarray(inputs), jnp.asarray(mask)) if words else {}
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
-        """A row for every word, gate and unit."""
+        """Returns a row for every word, gate and unit."""
         del model
         parts: list[Columns] = []
         sentences = task.traced_sentences().words if isinstance(task, SentenceTask) else []

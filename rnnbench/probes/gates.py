@@ -17,15 +17,15 @@ from rnnbench.probes.base import Columns, Probe
 from rnnbench.tasks.base import Example, Task
 
 LOW, HIGH = 0.1, 0.9
-"""Sizes of a gate's value below and above which it counts as closed, and as open."""
+"""A gate counts as closed if its absolute value is below the first, and as open if it is above the second."""
 
 
 class GateStatistics(Probe):
     """What every gate does in every unit at every time step, over the probe batch, and how much of a state is retained.
 
     Table `gates`: the mean of the gate's value, and the shares of |value| < 0.1 (`low`) and > 0.9 (`high`).
-    Table `retention`: the mean of the factor by which the cell keeps a state (see `GatedCell.retention`); a unit whose
-    factor is r holds what it has for about 1 / (1 - r) steps.
+    Table `retention`: the mean of the factor by which the cell keeps a state (see `GatedCell.retention`); a unit
+    with the factor r remembers for about 1 / (1 - r) steps.
     """
 
     name = "gates"
@@ -48,7 +48,7 @@ class GateStatistics(Probe):
     figures: ClassVar = {"retention": ("rnnbench.figures.gates.time_constants",)}
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """Means over the batch up to the answer, each `(time, hidden)`, by (layer, gate) and by (layer, state)."""
+        """Returns means over the batch up to the answer, `(time, hidden)`, by (layer, gate) and by (layer, state)."""
         del task
         values = gate_values(model, batch.inputs, batch.mask)
         gates = {
@@ -64,7 +64,7 @@ class GateStatistics(Probe):
         return gates, retention
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
-        """A row for every unit and time step."""
+        """Returns a row for every unit and time step."""
         del model, task
         gates, retention = measured
         return {
@@ -87,15 +87,15 @@ def _where(values: Float[np.ndarray, "time hidden"]) -> dict[str, np.ndarray]:
 def gate_values(
     model: Model, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
 ) -> dict[tuple[int, str], Float[Array, "time batch _"]]:
-    """The value of every gate at every step, by (layer, name of the gate).
+    """Returns the value of every gate at every step, by layer and name of the gate.
 
     Args:
         model: the model with its parameters.
         inputs: token ids or features, as the model takes them.
-        mask: False at padded steps; there the gates are as if the input were real, and the state stays.
+        mask: False at padded steps, where gates are computed as usual, but the state is kept.
 
     Returns:
-        The gates of cells written by gate; of other cells nothing is known, and nothing is returned.
+        The gates of gated cells. Other cells are left out, since their gates are unknown.
     """
     return {
         (layer, name): values

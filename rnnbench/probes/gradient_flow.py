@@ -1,4 +1,4 @@
-"""Where in time the gradient is."""
+"""How much of the gradient reaches each time step."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 class GradientFlow(Probe):
     """The norm of dL/ds_t for every layer, state s and time step t: its mean and quantiles over the probe batch.
 
-    Adds to `metrics` how fast the mean norm decays (see `decay`), as `<name>.<layer>.<state>` of the split "probe".
+    How fast the mean norm decays (see `decay`) is added to `metrics`, as `<name>.<layer>.<state>` in the split "probe".
     """
 
     name = "gradient_flow"
@@ -39,7 +39,7 @@ class GradientFlow(Probe):
     headlines: ClassVar = {"half-life": "steps back over which the gradient of the top layer's first state halves"}
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """By (layer, state): mean norm and quantiles, `(4, time)`."""
+        """Returns the mean norm and its quantiles, `(4, time)`, by (layer, state)."""
         del answer
         levels = jnp.array(QUANTILES)
         return {
@@ -48,7 +48,7 @@ class GradientFlow(Probe):
         }
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
-        """A row for every layer, state and time step, and the numbers of the decay."""
+        """Returns a row for every layer, state and time step, and the numbers that describe the decay."""
         del model, task
         flow: list[Columns] = []
         metrics: list[Columns] = []
@@ -63,15 +63,15 @@ class GradientFlow(Probe):
         return {"gradient_flow": flow, "metrics": metrics}
 
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
-        """The half-life of the top layer's first state."""
+        """Returns the half-life of the top layer's first state."""
         top = len(model.layers) - 1
         return {"half-life": decay(measured[top, first_state(model.layers[top])][0])["half_life"]}
 
 
 def state_gradients(model: Model, task: Task, batch: Example) -> list[PyTree]:
-    """dL/ds_t of every example, for each layer a pytree like its carry, with leading axes time and batch.
+    """Returns dL/ds_t of every example, for each layer a pytree like its carry, with leading axes time and batch.
 
-    L is an example's `task.probe_loss`. The states of a step are taken as independent: dL/dh_t counts what flows from
+    L is an example's `task.probe_loss`. The states of a step are treated as independent: dL/dh_t is what flows from
     h_t into the output and into step t + 1.
     """
 
@@ -83,17 +83,17 @@ def state_gradients(model: Model, task: Task, batch: Example) -> list[PyTree]:
 
 
 def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, str], Float[Array, "time batch"]]:
-    """||dL/ds_t|| for every layer, state s (`h`; for an LSTM also `c`), time step t and example.
+    """Returns ||dL/ds_t|| for every layer, state s (`h`; for an LSTM also `c`), time step t and example.
 
     The norm is over the hidden units; see `state_gradients` for dL/ds_t.
 
     Args:
         model: the model with its parameters.
-        task: the task that the batch is of.
+        task: the task that the batch belongs to.
         batch: the probe batch; its examples should have their answer at the same step.
 
     Returns:
-        The norms by (layer, state).
+        The norms, by (layer, state).
     """
     return {
         (layer, state): norm(leaf)
@@ -103,7 +103,7 @@ def gradient_flow(model: Model, task: Task, batch: Example) -> dict[tuple[int, s
 
 
 def norm(vectors: Float[Array, "*axes n"]) -> Float[Array, "*axes"]:
-    """||v||, of gradients so small that the square of their norm is 0, too."""
+    """Returns ||v||, even for gradients so small that their square is 0."""
     largest = jnp.max(jnp.abs(vectors), axis=-1)
     scale = jnp.where(largest > 0, largest, 1.0)
     return scale * jnp.linalg.norm(vectors / scale[..., None], axis=-1)

@@ -1,6 +1,6 @@
 """How a small change of the state grows or shrinks: singular values, Lyapunov exponents, spectral radii.
 
-All states of a cell (h; for an LSTM h and c) are taken as one vector s of S numbers, s_{t+1} = F(s_t, x_{t+1}).
+All states of a cell (h; for an LSTM h and c) form one vector s of S numbers, s_{t+1} = F(s_t, x_{t+1}).
 """
 
 import functools
@@ -22,7 +22,7 @@ from rnnbench.probes.base import Columns, Probe
 from rnnbench.tasks.base import Example, Task
 
 EXACT_UP_TO = 256
-"""Hidden units up to which the whole Jacobian is formed."""
+"""Up to this number of hidden units, the full Jacobian is computed."""
 
 Inputs = Float[Array, "time features"]
 Step = Callable[[Float[Array, " S"], Float[Array, " features"]], Float[Array, " S"]]
@@ -30,16 +30,16 @@ Linear = Callable[[Float[Array, " n"]], Float[Array, " m"]]
 
 
 class Jacobians(Probe):
-    """Singular values of ds_T / ds_{T-k} over some lags k, Lyapunov exponents, and spectral radii.
+    """Singular values of ds_T / ds_{T-k} for several lags k, Lyapunov exponents, and spectral radii.
 
     Values are medians over the first sequences of the probe batch; T is the answer. Table `spectra`: `kind` is
     "singular_value" (of the first state, or of all states together), "lyapunov_exponent" (of all states, lag 0) or
-    "spectral_radius" (of a gate's recurrent kernel, whose name is in `state`, lag 0).
+    "spectral_radius" (of a gate's recurrent kernel; `state` holds the gate's name, lag 0).
 
     Args:
         lags: the lags k in steps; by default 1, 2, 4, ... up to the answer.
-        sequences: how many sequences.
-        exponents: the most Lyapunov exponents.
+        sequences: number of sequences.
+        exponents: maximum number of Lyapunov exponents.
 
     Raises:
         ValueError: a number is below 1.
@@ -74,7 +74,7 @@ class Jacobians(Probe):
         self.lags, self.sequences, self.exponents = lags, sequences, exponents
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """By (layer, kind, states, lag): the values, and by gate the recurrent kernels.
+        """Returns the values by (layer, kind, states, lag), and the recurrent kernels by layer and gate.
 
         Raises:
             ValueError: a lag is longer than the sequence.
@@ -93,7 +93,7 @@ class Jacobians(Probe):
             def median(
                 measure: Callable[[Array], Array], sequences: Float[Array, "sequences time features"] = sequences
             ) -> Float[Array, " n"]:
-                # One by one: two batched decompositions at once can hold up XLA's pool of threads on a CPU for ever.
+                # One by one: two batched decompositions at once can deadlock XLA's thread pool on a CPU.
                 return jnp.median(lax.map(measure, sequences), axis=0)
 
             for states in dict.fromkeys([(first_state(cell),), names]):
@@ -106,7 +106,7 @@ class Jacobians(Probe):
         return spectra, kernels
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
-        """A row for every value, numbered from the largest."""
+        """Returns a row for every value, numbered from the largest."""
         del model, task
         spectra, kernels = measured
         radii = {
@@ -122,7 +122,7 @@ class Jacobians(Probe):
         }
 
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
-        """Of the top layer."""
+        """Returns the numbers of the top layer."""
         spectra, kernels = measured
         top = len(model.layers) - 1
         names = state_names(model.layers[top])
@@ -142,18 +142,19 @@ def singular_values(
     states: Sequence[str] = ("h",),
     count: int | None = None,
 ) -> Float[Array, " count"]:
-    """The largest singular values of J = ds_T / ds_{T - lag} along one sequence of T inputs, largest first.
+    """Returns the largest singular values of J = ds_T / ds_{T - lag} along one sequence of T inputs, largest first.
 
-    They say by how much a change of the state at T - lag can grow (above 1) or must shrink (below 1) until T; Pascanu
-    et al. (2013) bound them. Up to 256 hidden units J is formed and decomposed; above that the largest are found from
-    products with J and its transpose alone (`randomized_singular_values`).
+    They say how much a change of the state at T - lag can grow (above 1) or must shrink (below 1) until T; Pascanu et
+    al. (2013) bound them. Up to 256 hidden units, J is computed and decomposed. Above that, the largest values come
+    from products with J and its transpose (`randomized_singular_values`).
 
     Args:
-        cell: the cell, from the state in which it starts.
-        inputs: what it sees.
+        cell: the cell; it starts from its initial state.
+        inputs: the cell's inputs.
         lag: number of steps, 1 to T.
-        states: names of the states at both ends, such as ("h",) for dh_T / dh_{T - lag}; others are held at T - lag.
-        count: how many; by default all, and 16 where they are not computed exactly.
+        states: names of the states at both ends, such as ("h",) for dh_T / dh_{T - lag}. The other states at T - lag
+            are held constant.
+        count: how many values; by default all, or 16 if they are not computed exactly.
 
     Raises:
         ValueError: the lag or a state does not exist.
@@ -183,15 +184,15 @@ def singular_values(
 def randomized_singular_values(
     apply: Linear, transpose: Linear, size: int, count: int, key: PRNGKeyArray, iterations: int = 8
 ) -> Float[Array, " count"]:
-    """The largest singular values of a linear map, by subspace iteration (Halko, Martinsson & Tropp 2011).
+    """Returns the largest singular values of a linear map, by subspace iteration (Halko, Martinsson & Tropp 2011).
 
     Args:
-        apply: v to A v.
-        transpose: u to A^T u.
+        apply: maps v to A v.
+        transpose: maps u to A^T u.
         size: length of v.
-        count: how many; the error falls as (s_{count+9} / s_i)^(2 iterations).
-        key: for the directions to start with.
-        iterations: products with A and A^T.
+        count: how many values; the error falls as (s_{count+9} / s_i)^(2 iterations).
+        key: for the initial directions.
+        iterations: number of products with A and A^T.
     """
     width = min(count + 8, size)
     columns = jax.vmap(apply, in_axes=1, out_axes=1), jax.vmap(transpose, in_axes=1, out_axes=1)
@@ -207,18 +208,18 @@ def randomized_singular_values(
 def lyapunov_exponents(
     cell: nnx.RNNCellBase, inputs: Inputs, warmup: int = 0, count: int | None = None
 ) -> Float[Array, " count"]:
-    """Lyapunov exponents of the state along one sequence of inputs, in nats a step, largest first.
+    """Returns the Lyapunov exponents of the state along one sequence of inputs, in nats per step, largest first.
 
         Q_{t+1} R_{t+1} = J_t Q_t,   J_t = dF/ds at s_t,   lambda_i = mean over t of log |R_t[i, i]|
 
     by QR decomposition at every step (Benettin et al. 1980; for recurrent networks Engelken et al. 2023). An exponent
-    of -0.1 shrinks a change of the state, and the gradient with it, by a tenth a step.
+    of -0.1 shrinks a change of the state, and with it the gradient, by about a tenth per step.
 
     Args:
-        cell: the cell, from the state in which it starts.
-        inputs: what it sees.
-        warmup: first steps, over which Q settles, that do not count.
-        count: how many; by default one for each number of the state.
+        cell: the cell; it starts from its initial state.
+        inputs: the cell's inputs.
+        warmup: number of first steps that do not count, while Q settles.
+        count: how many exponents; by default one for each number of the state.
 
     Raises:
         ValueError: no step is left after the warm-up.
@@ -241,7 +242,7 @@ def lyapunov_exponents(
 
 
 def square_kernels(cell: nnx.RNNCellBase) -> dict[str, Float[Array, "hidden hidden"]]:
-    """Returns each recurrent gate's U by name, where it is square; nothing for a cell that is not written by gate."""
+    """Returns each recurrent gate's U by name, if it is square; nothing for a cell that is not gated."""
     kernels = cell.recurrent_kernels() if is_gated(cell) else {}
     return {name: kernel for name, kernel in kernels.items() if kernel.shape[0] == kernel.shape[1]}
 
@@ -252,7 +253,7 @@ def spectral_radius(kernel: Float[np.ndarray, "hidden hidden"]) -> float:
 
 
 def _as_vector(cell: nnx.RNNCellBase, inputs: Inputs) -> tuple[Step, Float[Array, " S"]]:
-    """A step of the cell on one vector (its states, in their order), and the one it starts with."""
+    """Returns a step of the cell on one vector (its states, in order), and the initial vector."""
     first, unravel = ravel_pytree(cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0)))
 
     def step(state: Float[Array, " S"], x: Float[Array, " features"]) -> Float[Array, " S"]:

@@ -1,4 +1,4 @@
-"""What the state still knows of the first input."""
+"""What the state still knows about the first input."""
 
 from typing import ClassVar
 
@@ -14,22 +14,22 @@ from rnnbench.probes.states import states_over_time
 from rnnbench.tasks.base import Example, Task
 
 RIDGES = (1e-4, 1e-2, 1.0)
-"""Penalties that are tried, as shares of the largest squared singular value of the states: the least is well above
-the rounding of float32, which as many units as examples would fit."""
+"""Penalties to try, as shares of the largest squared singular value of the states. The smallest is well above the
+rounding error of float32, which would be fitted if there are as many units as examples."""
 
 
 class Memory(Probe):
-    """How well the first input can be read off a layer's first state, and off all its states, at every step."""
+    """How well the first input can be read from a layer's first state, and from all its states, at every step."""
 
     name = "memory"
     tables: ClassVar = {"memory": {"layer": pa.int64(), "state": pa.string(), "time": pa.int64(), "r2": pa.float64()}}
     figures: ClassVar = {"memory": ("rnnbench.figures.memory.memory",)}
     headlines: ClassVar = {
-        "memory": "R^2 with which the first input can be read off all states of the top layer at the answer"
+        "memory": "R^2 with which the first input can be read from all states of the top layer at the answer"
     }
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
-        """By (layer, states), the names joined by commas: R^2, `(time,)`."""
+        """Returns R^2, `(time,)`, by layer and names of the states, joined by commas."""
         del task
         inputs = model.layer_inputs(batch.inputs, batch.mask)
         first = inputs[0][0]
@@ -43,7 +43,7 @@ class Memory(Probe):
         return found
 
     def rows(self, measured: PyTree, model: Model, task: Task) -> dict[str, list[Columns]]:
-        """A row for every time step."""
+        """Returns a row for every time step."""
         del model, task
         return {
             "memory": [
@@ -53,29 +53,29 @@ class Memory(Probe):
         }
 
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
-        """R^2 of all states of the top layer at the answer."""
+        """Returns R^2 of all states of the top layer at the answer."""
         top = len(model.layers) - 1
         return {"memory": float(measured[top, ",".join(state_names(model.layers[top]))][-1])}
 
 
 def memory(states: Float[Array, "time batch hidden"], first: Float[Array, "batch features"]) -> Float[Array, " time"]:
-    """How well x_1 can be read off h_t by a linear map, for every t: R^2 on examples left out, 0 to 1.
+    """Returns how well a linear map reads x_1 from h_t, for every t: R^2 on left-out examples, from 0 to 1.
 
         x_1 ~ a + h_t B,    R^2 = 1 - sum_n |x_n - x_n^(-n)|^2 / sum_n |x_n - mean^(-n)|^2
 
-    B is fitted in closed form by ridge regression; x_n^(-n) is the fit from all examples but n, which is known in
-    closed form too: the residual over 1 - H_nn (Allen 1974). The best penalty of a few counts, and an R^2 below 0 is 0.
-    Jaeger (2001) measures memory in the same way, with inputs delayed.
+    B is fitted in closed form by ridge regression. x_n^(-n) is the fit from all examples except n, which also has a
+    closed form: the residual is divided by 1 - H_nn (Allen 1974). The best of a few penalties counts, and a negative
+    R^2 counts as 0. Jaeger (2001) measures memory in the same way, with delayed inputs.
 
     Args:
         states: h_t of every example, time first.
         first: x_1 of every example: features, or a token's embedding.
 
     Returns:
-        R^2 of every step; NaN where x_1 is the same in all examples.
+        R^2 of every step; NaN if x_1 is the same in all examples.
 
     Raises:
-        ValueError: there are fewer than 3 examples: nothing is left to fit where one is left out.
+        ValueError: there are fewer than 3 examples, which leaves too few to fit when one is left out.
     """
     examples = first.shape[0]
     if examples < 3:

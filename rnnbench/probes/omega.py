@@ -1,4 +1,4 @@
-"""Pascanu's Omega: by how much a step back in time changes the norm of the gradient."""
+"""Pascanu's Omega: how much a step back in time changes the norm of the gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ from rnnbench.tasks.base import Example, Task
 
 
 def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
-    """The regulariser of Pascanu, Mikolov & Bengio (2013), equation 9, the mean over the batch and the sum over layers.
+    """Returns the regulariser of Pascanu, Mikolov & Bengio (2013), equation 9: batch mean, summed over layers.
 
         Omega = sum_t ( ||dL/ds_{t+1} ds_{t+1}/ds_t|| / ||dL/ds_{t+1}|| - 1 )^2
 
-    It is 0 where every step back in time keeps the gradient's norm. s are all states of a layer as one vector (h, and
-    c of an LSTM). As in the paper, its own gradient takes s_t and dL/ds_{t+1} as constants: it flows through
-    ds_{t+1}/ds_t alone. Steps that no gradient reaches, and padded ones, do not count.
+    It is 0 if every step back in time preserves the gradient's norm. s is the vector of all states of a layer (h, and
+    for an LSTM also c). As in the paper, s_t and dL/ds_{t+1} are constants in its own gradient, which flows only
+    through ds_{t+1}/ds_t. Padded steps and steps that no gradient reaches do not count.
 
     Args:
         model: the model with its parameters.
@@ -51,12 +51,12 @@ def omega(model: Model, task: Task, batch: Example) -> Float[Array, ""]:
 
 
 def _scaled(gradient: PyTree) -> PyTree:
-    """With a largest number of 1: the ratio is the same, and a vanished gradient's square is not 0."""
+    """Scales the largest number to 1: the ratio stays the same, and the square of a tiny gradient is not 0."""
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), axis=-1) for leaf in jax.tree.leaves(gradient)]), axis=0)
     scale = jnp.where(largest > 0, largest, 1.0)[..., None]
     return jax.tree.map(lambda leaf: leaf / scale, gradient)
 
 
 def _squares(states: PyTree) -> Float[Array, "time batch"]:
-    """||s_t||^2."""
+    """Returns ||s_t||^2."""
     return sum((jnp.sum(jnp.square(leaf), axis=-1) for leaf in jax.tree.leaves(states)), jnp.zeros(()))

@@ -10,11 +10,11 @@ from rnnbench.cells.scanning import hold
 def states_over_time(
     cell: nnx.RNNCellBase, inputs: Float[Array, "time batch _"], mask: Bool[Array, "time batch"]
 ) -> PyTree:
-    """The carry after every step, each leaf `(time, batch, hidden)`; a padded step leaves it as it is.
+    """Returns the carry after every step, each leaf `(time, batch, hidden)`. A padded step leaves it unchanged.
 
     Args:
-        cell: any cell, from the state in which it starts.
-        inputs: what it sees.
+        cell: any cell; it starts from its initial state.
+        inputs: the cell's inputs.
         mask: False at padded steps.
     """
 

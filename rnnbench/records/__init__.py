@@ -1,4 +1,4 @@
-"""What a job leaves on disk: its tables and their schemas, who writes and who reads them, and a sweep's plan.
+"""What a job leaves on disk: its tables and their schemas, the code that writes and reads them, and a sweep's plan.
 
-Imports no JAX, and of this package only `config` and `errors`.
+Imports no JAX and, of this package, only `config` and `errors`.
 """

@@ -2,5 +2,5 @@
 
 
 def bin_label(low: int, high: int) -> str:
-    """Returns the name of the bin low..high (both inclusive): "3-4", or "3" where it holds one value."""
+    """Returns the name of the bin low..high (both inclusive): "3-4", or "3" if it has one value."""
     return f"{low}-{high}" if low < high else f"{high}"

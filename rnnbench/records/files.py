@@ -1,4 +1,4 @@
-"""Single files: written whole or not at all, and read with an error that names them."""
+"""Single files: written completely or not at all, and read with errors that name the file."""
 
 import contextlib
 import errno
@@ -17,11 +17,11 @@ OTHER_OUTPUT = "choose another output="
 
 
 def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | None = None) -> pa.Table:
-    """Returns the table in one Parquet file, or `columns` of it.
+    """Returns the table in a Parquet file, or some of its columns.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: it cannot be read, is broken, or does not have the columns of `schema`.
+        UserError: the file cannot be read, is broken, or does not have the columns of `schema`.
     """
     try:
         # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
@@ -41,19 +41,19 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
 
 
 def as_parquet(table: pa.Table, **options: Any) -> bytes:
-    """Returns a table as the bytes of one Parquet file: the same rows give the same bytes."""
+    """Returns a table as the bytes of a Parquet file. Equal rows give equal bytes."""
     buffer = io.BytesIO()
     pq.write_table(table.combine_chunks(), buffer, compression="snappy", store_schema=False, **options)
     return buffer.getvalue()
 
 
 def replace(path: Path, content: bytes, advice: str = OTHER_OUTPUT) -> None:
-    """Writes a file whole or not at all, whatever stood there before: beside its place, synced, then renamed.
+    """Writes or replaces a file atomically: a temporary file beside it is written, synced and renamed.
 
-    Its folder may be missing, but not the folder's parent.
+    The file's folder may be missing, but not the folder's parent.
 
     Raises:
-        UserError: it cannot be written; `advice` says what to do about it. What stood there before is kept.
+        UserError: the file cannot be written; `advice` says what to do. An existing file is kept.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with reworded(path, advice):
@@ -72,13 +72,13 @@ def replace(path: Path, content: bytes, advice: str = OTHER_OUTPUT) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `replace` made this file, and was killed before it could rename it if nobody writes there now."""
+    """Returns whether `replace` created this file: it is left over from a kill, unless a process is writing now."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 @contextlib.contextmanager
 def reworded(path: Path, advice: str = OTHER_OUTPUT) -> Iterator[None]:
-    """Turns an error of the operating system into a `UserError` that says which path failed, why, and what to do."""
+    """Converts an operating system error to a `UserError` that says which path failed, why, and what to do."""
     try:
         yield
     except OSError as error:
@@ -90,7 +90,7 @@ def reworded(path: Path, advice: str = OTHER_OUTPUT) -> Iterator[None]:
 
 
 def _sync_names(folder: Path) -> None:
-    """Lets a new name in a folder outlive a power cut, where the system can: Windows opens no folders."""
+    """Makes a new name in a folder survive a power cut, except on Windows, where folders cannot be opened."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

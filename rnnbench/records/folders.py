@@ -1,4 +1,4 @@
-"""Job folders: their names, where they are, and whether a process holds one."""
+"""Job folders: their names, how to find them, and whether a process holds one."""
 
 import hashlib
 import os
@@ -11,19 +11,19 @@ from filelock import FileLock, Timeout
 from rnnbench.errors import UserError
 
 LOCK = "lock"
-"""Locked by the process that trains the job, and free when it ends, however it ends; always empty."""
+"""Locked by the process that trains the job, and released when the process ends in any way. Always empty."""
 
 HOLDER = "holder"
-"""Notes which process that is, until it closes the folder. Not in the lock itself: Windows reads no locked file."""
+"""Names that process until it closes the folder. Not in the lock itself, since Windows cannot read a locked file."""
 
 
 def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]) -> Path:
     """Returns the folder of the job that trains these runs: `<output>/<task>-<model>-<job id>`.
 
-    The job id of a population of one is its run id, otherwise a hash of the members' ids in order.
+    The job id of a single run is its run id; otherwise it is a hash of the members' ids in order.
 
     Raises:
-        UserError: a name has characters that do not belong into a folder's name.
+        UserError: a name has characters that are not allowed in folder names.
     """
     for key, name in (("task.name", task), ("model.name", model)):
         if not re.fullmatch(r"[\w.+-]+", name):
@@ -33,10 +33,10 @@ def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]
 
 
 def job_folders(path: str | Path) -> Iterator[Path]:
-    """Yields the folders with a provenance file, at or below `path`; a job folder holds no other.
+    """Yields the folders with a provenance file, at or below `path`. Job folders are not nested.
 
     Raises:
-        UserError: `path` is no folder, or cannot be read.
+        UserError: `path` is not a folder, or cannot be read.
     """
     try:
         entries = list(os.scandir(path))
@@ -53,10 +53,10 @@ def job_folders(path: str | Path) -> Iterator[Path]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is training this job just now.
+    """Returns whether a process is training this job now.
 
-    Where a trainer is noted, the lock tells whether it still lives: it is taken for a moment, and never made. In a
-    folder that may only be read the lock cannot be tried, and a trainer that was killed counts as living.
+    If the folder names such a process, the lock shows whether it is still alive: the lock is taken for a moment, but
+    never created. In a read-only folder the lock cannot be tried, so a killed process counts as alive.
     """
     if not (folder / HOLDER).exists() or not (folder / LOCK).exists():
         return False

@@ -1,4 +1,4 @@
-"""Parts: where a table's rows are while its job trains, a file for each segment, named by the step that ended it."""
+"""Parts of a table while its job trains: one file per segment, named after the segment's last step."""
 
 import re
 from pathlib import Path
@@ -22,10 +22,10 @@ def is_part(path: Path) -> bool:
 
 
 def part_paths(folder: Path, table: str) -> list[Path]:
-    """Returns the parts of a table in the order of their steps; none where there is no folder of them.
+    """Returns the parts of a table in the order of their steps; none if there is no folder for them.
 
     Raises:
-        UserError: a file stands among them, or in the place of their folder, that rnnbench did not write.
+        UserError: there is a file among them, or in place of their folder, that rnnbench did not write.
     """
     try:
         paths = [path for path in (folder / table).iterdir() if path.suffix == ".parquet"]

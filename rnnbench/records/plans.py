@@ -1,4 +1,4 @@
-"""Which runs a sweep asks for, noted beside the job folders."""
+"""Which runs a sweep asks for, saved beside the job folders."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from rnnbench.records.schemas import FORMAT, VERSION
 
 
 def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Notes which runs a sweep asks for, by run id, so that `planned_runs` knows of those that have not begun.
+    """Saves which runs a sweep asks for, by run id, so that `planned_runs` includes runs that have not started.
 
-    The file's name is a hash of the run ids: the same sweep, given again, replaces its own plan.
+    The file name is a hash of the run ids, so that a repeated sweep replaces its own plan.
 
     Raises:
         UserError: the plan cannot be written.
@@ -32,16 +32,16 @@ def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> No
 
 
 def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns what sweeps have asked for at or below a folder: task, model and steps by run id.
+    """Returns the runs that sweeps have asked for at or below a folder: task, model and steps by run id.
 
     Raises:
-        UserError: a file with a plan's name holds something else.
+        UserError: a file is named like a plan but contains something else.
     """
     runs: dict[str, dict[str, Any]] = {}
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):
         if "provenance.json" in files:
-            folders.clear()  # a job holds no plans
+            folders.clear()  # job folders contain no plans
         paths += [Path(parent, file) for file in files if re.fullmatch(r"sweep-[0-9a-f]{12}\.json", file)]
     for path in sorted(paths):
         try:

@@ -1,4 +1,4 @@
-"""`provenance.json`: what a job folder is, and what every session of its training ran on."""
+"""`provenance.json`: identifies a job folder, and says what each of its training sessions ran on."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ _PACKAGES = ("rnnbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "
 
 
 def read_provenance(folder: Path) -> dict[str, Any] | None:
-    """Returns a job folder's provenance, or None where there is none.
+    """Returns a job folder's provenance, or None if there is none.
 
     Raises:
         UserError: the file cannot be read, or is of another format or version.
@@ -47,7 +47,7 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
 
 
 def machine_and_packages() -> dict[str, Any]:
-    """Returns what may change a run's numbers without being in its config."""
+    """Returns what can change a run's numbers without being in its configuration: packages, Python, platform, CPU."""
     packages = {}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

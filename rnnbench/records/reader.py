@@ -1,4 +1,4 @@
-"""Reads what a job has recorded, at any moment and without its lock."""
+"""Reads what a job has recorded, at any time and without its lock."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,27 +13,27 @@ from rnnbench.records.provenance import read_provenance
 from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
 
 PROBED = "probes"
-"""Subfolder of what `rnnbench probe` measured: where training resumes, it is dropped."""
+"""Subfolder for the results of `rnnbench probe`. It is deleted when training resumes."""
 
 
 def read_runs(folder: str | Path) -> list[dict[str, Any]]:
-    """Returns the rows of a job's runs table, as `Records.set_runs` got them; none where nothing is recorded yet.
+    """Returns the rows of a job's runs table, as given to `Records.set_runs`; none if nothing is recorded yet.
 
-    Needs no lock: it tells whether a job is done before anything is set up to train it.
+    Needs no lock, so that a job can be checked before anything is set up to train it.
     """
     return runs_table(Path(folder)).to_pylist()
 
 
 def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there is nothing left to train: `rows` is the job's runs table."""
+    """Returns whether nothing is left to train, from the rows of the job's runs table."""
     return all(row["status"] in COMPLETE for row in rows) and (folder / "metrics.parquet").exists()
 
 
 def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """Returns a job's runs table, or `columns` of it; without rows where nothing is recorded yet.
+    """Returns a job's runs table, or some of its columns; empty if nothing is recorded yet.
 
     Raises:
-        UserError: the folder holds something else, or the table is broken or lacks a column.
+        UserError: the folder contains something else, or the table is broken or lacks a column.
     """
     path = folder / "runs.parquet"
     if read_provenance(folder) is None:
@@ -48,7 +48,7 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def table_names(folder: Path) -> list[str]:
-    """Returns the names of the tables that a job has recorded, but for the runs table."""
+    """Returns the names of the tables that a job has recorded, except the runs table."""
     whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
     unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if is_part(path)]
     return sorted({*whole, *unfinished} - {"runs"})
@@ -57,7 +57,7 @@ def table_names(folder: Path) -> list[str]:
 def read_table(folder: Path, name: str) -> pa.Table:
     """Returns all rows that a job has recorded for a table, in the order in which they were written.
 
-    What `rnnbench probe` measured is read in place of what training recorded under the same name.
+    Results of `rnnbench probe` replace those that training recorded under the same name.
     """
     schema = SCHEMAS.get(name)
     for attempt in range(3):
@@ -67,7 +67,7 @@ def read_table(folder: Path, name: str) -> pa.Table:
                     return read_file(path, schema)
             tables = [read_file(part, schema) for part in part_paths(folder, name)]
             return pa.concat_tables(tables) if tables else (schema or table_schema({})).empty_table()
-        except FileNotFoundError:  # its owner merged the parts while we read: the merged file is there now
+        except FileNotFoundError:  # the owner merged the parts while we were reading: try the merged file
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""The tables of a job: their columns, and how measurements become a table."""
+"""The tables of a job: their columns, and how to build them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,19 +11,19 @@ FORMAT = "rnnbench"
 VERSION = 1
 
 COMPLETE = ("finished", "diverged")
-"""Statuses of runs that are not trained any further."""
+"""Statuses of runs that are no longer trained."""
 
 
 def table_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Returns the schema of a table: its rows belong to a run at a training step, and have these further columns."""
+    """Returns the schema of a table: run id, training step, and these columns."""
     return pa.schema({"run_id": pa.string(), "step": pa.int64(), **columns})
 
 
 SCHEMAS: dict[str, pa.Schema] = {
-    # What is logged: split is "train" (means since the last row), "test" (the whole test set) or "probe" (a probe's
-    # numbers).
+    # Logged numbers. The split is "train" (means since the last row), "test" (the whole test set) or "probe" (numbers
+    # of a probe).
     "metrics": table_schema({"split": pa.string(), "metric": pa.string(), "value": pa.float64()}),
-    # The test score's means in the bins low..high (inclusive) of what `by` names, over `count` examples.
+    # Mean test scores over the `count` examples whose breakdown `by` has a value in low..high (inclusive).
     "scores": table_schema(
         {
             "metric": pa.string(),
@@ -34,12 +34,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             "count": pa.int64(),
         }
     ),
-    # How a model completes the task's examples for readers.
+    # How a model completes the task's sentences.
     "showcase": table_schema(
         {"prompt": pa.string(), "continuation": pa.string(), "probability": pa.float64(), "correct": pa.bool_()}
     ),
 }
-"""Tables that training fills, whatever is probed. A probe declares its own (`rnnbench.probes.Probe.tables`)."""
+"""Tables that training always fills. Probes declare their own tables (`rnnbench.probes.Probe.tables`)."""
 
 RUNS_SCHEMA = pa.schema(
     {
@@ -52,18 +52,18 @@ RUNS_SCHEMA = pa.schema(
         "score_goal": pa.string(),  # max or min
     }
 )
-"""First columns of the runs table; behind them come config, `final.<metric>` and `chance.<metric>`."""
+"""First columns of the runs table, followed by the configuration, `final.<metric>` and `chance.<metric>`."""
 
 
 def make_table(schema: pa.Schema, parts: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Returns a table from parts, one after the other.
+    """Returns a table that concatenates parts.
 
     Args:
-        schema: its columns.
-        parts: for each column an array or a list, or a scalar for all rows of the part.
+        schema: the columns of the table.
+        parts: an array or list for each column, or a scalar that all rows of the part share.
 
     Raises:
-        ValueError: a part has other columns than the schema.
+        ValueError: the columns of a part are not those of the schema.
     """
     tables = []
     for part in parts:
@@ -78,7 +78,7 @@ def make_table(schema: pa.Schema, parts: Sequence[Mapping[str, Any]]) -> pa.Tabl
 
 
 def runs_as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Returns the runs table: a row a run, its columns in the order in which the rows name them."""
+    """Returns the runs table: one row per run, with columns in the order in which the rows have them."""
     names = dict.fromkeys([*RUNS_SCHEMA.names, *(name for row in rows for name in row)])
     missing = [name for name in RUNS_SCHEMA.names for row in rows if name not in row]
     if missing:
@@ -92,7 +92,7 @@ def runs_as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             arrays[name] = pa.array(values, RUNS_SCHEMA.field(name).type)
         elif kinds == {int, float}:
             arrays[name] = pa.array(values, pa.float64())
-        elif len(kinds) > 1:  # an axis of the population that is a number here and a word there
+        elif len(kinds) > 1:  # an axis with both numbers and words
             arrays[name] = pa.array([None if value is None else str(value) for value in values])
         else:
             arrays[name] = pa.array(values)

@@ -1,23 +1,23 @@
-"""What a job leaves on disk: one folder, owned by one process at a time, readable at any moment.
+"""What a job leaves on disk: one folder, owned by one process at a time, readable at any time.
 
 ::
 
     adding-gru-1f0c.../
-        config.yaml         the job's resolved config
-        provenance.json     format, version, and what every session ran on and from where to where it trained
-        runs.parquet        one row a run: run_id, status, step, score, config (dotted), final and chance levels
-        metrics/00000100.parquet  ...   parts while it trains, merged into metrics.parquet when it is finished
-        scores/  showcase/  gradient_flow/  ...     likewise, a folder for each table
-        probes/             a file for each table that `rnnbench probe` measured
-        checkpoints/        not this module's
-        lock                held by the process that trains: a killed one lets go of it
-        holder              which process that is; there only while one trains, or after it was killed
+        config.yaml         the job's resolved configuration
+        provenance.json     format, version, and for each session its machine, packages, first and last step
+        runs.parquet        one row per run: run_id, status, step, score, config (dotted), final and chance levels
+        metrics/00000100.parquet  ...   parts during training, merged into metrics.parquet at the end
+        scores/  showcase/  gradient_flow/  ...     likewise, one folder per table
+        probes/             one file per table that `rnnbench probe` has measured
+        checkpoints/        written by `training.checkpoints`
+        lock                held by the process that trains; released if it is killed
+        holder              names that process; left behind if it is killed
 
-Every file is written beside its place, synced and renamed, so that a reader sees it whole or not at all, and
-no file but `provenance.json` depends on the clock: a resumed job leaves the bytes of an undisturbed one.
+Every file is replaced atomically, so that a reader sees all of it or nothing. Only `provenance.json` depends on the
+clock: all other files of a resumed job are bit-identical to those of an uninterrupted one.
 
-On a network file system the lock keeps out processes on other machines only if the file system passes locks on to its
-server, as NFS does unless it is mounted with `nolock` or `local_lock`.
+On a network file system, the lock keeps out processes on other machines only if the file system passes locks to its
+server. NFS does so unless it is mounted with `nolock` or `local_lock`.
 """
 
 import contextlib
@@ -47,10 +47,10 @@ from rnnbench.records.schemas import FORMAT, SCHEMAS, VERSION, runs_as_table
 
 
 class Records:
-    """The owner of one job folder, and the only one who writes there.
+    """The owner of a job folder, and the only one that writes to it.
 
-    It holds the folder's lock from construction until `close` (or the end of the `with` block); a second
-    owner gets a `BusyError` that names the holder. Use::
+    It holds the folder's lock from construction until `close` (or the end of the `with` block). A second owner gets a
+    `BusyError` that names the holder. Use it like this::
 
         folder = job_folder(config.output, task_name, model_name, run_ids)
         rows = read_runs(folder)                # needs no lock: if all are finished there is nothing to train
@@ -65,24 +65,24 @@ class Records:
                 ...                             # save the checkpoint AFTER the part it follows
             records.finish(rows)                # merges the parts; the rows say "finished" or "diverged"
 
-    Every method raises `UserError` where the folder cannot be written (a full disk, say); what was recorded
-    until then stays readable and the same command resumes from there.
+    Every method raises `UserError` if the folder cannot be written (because the disk is full, say). What was recorded
+    before stays readable, and the same command resumes from there.
 
     Attributes:
         folder: the job folder.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Takes the folder: makes it, or checks that it is a job folder of this format and cleans up after a kill.
+        """Takes the folder: creates it, or checks that it is a job folder of this format and cleans up after a kill.
 
         Args:
-            folder: the job folder (see `job_folder`); missing parents are made.
-            config: the job's resolved config, plain values only; written to `config.yaml`.
-            overwrite: drop everything that was recorded in it before (checkpoints too).
+            folder: the job folder (see `job_folder`); missing parents are created.
+            config: the job's resolved configuration, with plain values only; written to `config.yaml`.
+            overwrite: whether to delete everything that was recorded before, including checkpoints.
 
         Raises:
-            BusyError: another process holds it.
-            UserError: it cannot be written, or it holds something else.
+            BusyError: another process holds the folder.
+            UserError: the folder cannot be written, or contains something else.
         """
         self.folder = Path(folder)
         self._session: dict[str, Any] | None = None
@@ -116,14 +116,14 @@ class Records:
         self.close()
 
     def close(self) -> None:
-        """Gives the folder back; nothing is lost by not calling it."""
+        """Releases the folder. Nothing is lost if this is not called."""
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
                 (self.folder / HOLDER).unlink(missing_ok=True)
             self._lock.release()
 
     def start_session(self, from_step: int, **about: Any) -> None:
-        """Opens an entry in `provenance.json`: what trains this job from `from_step` on (`about`: devices, ...)."""
+        """Adds a session that starts at `from_step` to `provenance.json`; `about` adds facts such as devices."""
         self._session = {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "from_step": from_step,
@@ -138,11 +138,11 @@ class Records:
         self._write_provenance()
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
-        """Records the segment that ended at `step`: a part for each table, whole and synced on return.
+        """Records the segment that ended at `step`: one part for each table, on disk when this returns.
 
         Args:
-            step: training steps done; writing it again replaces the part.
-            tables: by name; every part of a table has the same schema.
+            step: training steps done; writing the same step again replaces its parts.
+            tables: tables by name; all parts of a table have the same schema.
         """
         for name, table in tables.items():
             self._replace(part_name(name, step), as_parquet(table))
@@ -152,18 +152,18 @@ class Records:
             self._write_provenance()
 
     def write_probed(self, tables: Mapping[str, pa.Table]) -> None:
-        """Records what was measured of the trained models, in place of what was measured before."""
+        """Records what was measured in trained models, replacing what was measured before."""
         for name, table in tables.items():
             self._replace(f"{PROBED}/{name}.parquet", as_parquet(table))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces the runs table; a row has the columns of `RUNS_SCHEMA`, then any of dotted names."""
-        # Many columns of few rows: what Parquet says about columns would outweigh them, and slow down a reader of many.
+        """Replaces the runs table. Rows have the columns of `RUNS_SCHEMA`, then any others with dotted names."""
+        # With many columns and few rows, Parquet's column metadata would outweigh the data and slow down reading.
         plain = {"use_dictionary": False, "write_statistics": False}
         self._replace("runs.parquet", as_parquet(runs_as_table(rows), **plain))
 
     def rewind(self, step: int | None) -> None:
-        """Drops every row recorded after `step`, from which training resumes; None: all rows."""
+        """Deletes every row recorded after `step`, where training resumes; None deletes all rows."""
         with reworded(self.folder):
             if (self.folder / PROBED).exists():
                 shutil.rmtree(self.folder / PROBED)
@@ -180,7 +180,7 @@ class Records:
                         part.unlink()
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Merges each table's parts into one file, then sets the runs: from now on the job counts as done."""
+        """Merges each table's parts into one file, then sets the runs. From then on the job counts as done."""
         for name in table_names(self.folder):
             tables = [read_file(part, SCHEMAS.get(name)) for part in part_paths(self.folder, name)]
             if tables:
@@ -194,7 +194,7 @@ class Records:
             self._lock.acquire(poll_interval=0.01)
         except Timeout:
             name = "another process"
-            with contextlib.suppress(OSError):  # it may just end, or have only begun
+            with contextlib.suppress(OSError):  # that process may have just ended or started
                 name = holder.read_text().strip() or name
             raise BusyError(
                 f"{self.folder} is being trained by {name}; wait for it, stop it, or choose another output=",
@@ -212,7 +212,7 @@ class Records:
             )
 
     def _clear(self) -> None:
-        """Empties the folder in an order that leaves it, after a kill, an unfinished job of ours."""
+        """Empties the folder in an order that leaves a valid unfinished job at any time, in case of a kill."""
         first, last = self.folder / "runs.parquet", self.folder / "provenance.json"
         apart = (first.name, last.name, LOCK, HOLDER)
         others = [path for path in sorted(self.folder.iterdir()) if path.name not in apart]
@@ -223,7 +223,7 @@ class Records:
                 path.unlink(missing_ok=True)
 
     def _clean_up(self) -> None:
-        """Deletes what a kill may have left: temporary files, and parts that the merged file holds already."""
+        """Deletes what a kill may have left behind: temporary files, and parts that are already merged."""
         with reworded(self.folder):
             names = table_names(self.folder)
             for folder in (self.folder, self.folder / PROBED, *(self.folder / name for name in names)):
@@ -237,14 +237,14 @@ class Records:
         self._replace("provenance.json", (json.dumps(self._provenance, indent=1) + "\n").encode())
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Writes a file of the folder whole, as long as the folder is held."""
+        """Writes a file in the folder atomically, if the folder is still held."""
         if not self._lock.is_locked:
             raise ValueError(f"{self.folder} was closed")
         replace(self.folder / name, content)
 
 
 class Unrecorded:
-    """Stands in for `Records` in the processes of a job that only compute: the first one writes."""
+    """Stands in for `Records` in all processes of a job except the leader, which writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -256,16 +256,16 @@ class Unrecorded:
         return None
 
     def start_session(self, from_step: int, **about: Any) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def rewind(self, step: int | None) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""
+        """Does nothing."""

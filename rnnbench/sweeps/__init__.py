@@ -1,4 +1,4 @@
-"""Sweeps: which runs a command asks for, which of them are done, how the others make jobs, and how jobs are launched.
+"""Sweeps: which runs a command asks for, which are done, how the others are grouped into jobs and launched.
 
-Imports no JAX: `config` and `records` only.
+Imports no JAX and, of this package, only `config`, `records` and `errors`.
 """

@@ -15,7 +15,7 @@ from rnnbench.sweeps.plan import Plan
 
 
 def refuse_several_processes(coordinator: str | None) -> None:
-    """A sweep's plan depends on what is on disk, so processes that plan side by side would not agree.
+    """Refuses to plan a sweep in several processes: the plan depends on the disk, so they might disagree.
 
     Raises:
         UserError: this process is one of several.
@@ -29,7 +29,7 @@ def refuse_several_processes(coordinator: str | None) -> None:
 
 
 def announce(planned: Plan) -> None:
-    """Says what a sweep is about to do, and notes it for `rnnbench status`.
+    """Prints what a sweep is about to do, and saves it for `rnnbench status`.
 
     Raises:
         DivergedError: nothing is left to train, and some runs diverged.
@@ -51,10 +51,10 @@ def announce(planned: Plan) -> None:
 
 
 def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[JobReturn]]) -> None:
-    """Launches the jobs, and those that another process holds again, once it is done with them.
+    """Launches the jobs. Jobs that another process is training are launched again when it has finished with them.
 
     Raises:
-        FailedJobsError: some failed.
+        FailedJobsError: some jobs failed.
         UserError: the launcher failed.
     """
     failures: list[Failure] = []
@@ -65,7 +65,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
             results = launch(free)
         except UserError:
             raise
-        except Exception as error:  # of as many kinds as there are launchers
+        except Exception as error:  # each launcher raises its own kinds
             raise UserError(
                 f"the launcher failed ({type(error).__name__}: {error}); what was recorded is kept, "
                 "and the same command resumes"
@@ -82,7 +82,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
 
 
 def _released(held: Collection[str]) -> list[str]:
-    """Waits until other processes are done with some of these folders; which."""
+    """Waits until other processes release some of these folders, and returns those."""
     if held:
         jobs = f"{len(held)} jobs" if len(held) > 1 else "a job"
         print(f"rnnbench: waiting for {jobs} that another process trains (Ctrl-C leaves them to it)", file=sys.stderr)

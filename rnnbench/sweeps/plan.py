@@ -1,7 +1,7 @@
-"""A sweep's plan: which runs a command asks for, which of them are done, and how the others make jobs.
+"""A sweep's plan: which runs a command asks for, which are done, and how the others are grouped into jobs.
 
-Axes of foldable numbers (`rnnbench.config.identity.foldable`) are folded: the runs that differ in them alone are one
-job, trained as one program. All other axes multiply the jobs.
+Axes of foldable numbers (`rnnbench.config.identity.foldable`) are folded: runs that differ only in them form one job,
+trained as one program. All other axes multiply the number of jobs.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from rnnbench.sweeps.populations import EarlierRuns
 
 
 class Option(NamedTuple):
-    """One of the values of an axis: as a number, where it is one, and as an override."""
+    """One value of an axis: as a number, if it is one, and as an override."""
 
     number: float | None
     override: str
@@ -34,9 +34,9 @@ class Plan(NamedTuple):
 
     Attributes:
         jobs: the overrides of each job.
-        runs: by output folder and run id, what the command asks for: task, model and steps.
-        left: how many of them are to be trained.
-        diverged: run ids of those that did before.
+        runs: the runs that the command asks for (task, model and steps), by output folder and run id.
+        left: how many of them are left to train.
+        diverged: run ids of those that have already diverged.
     """
 
     jobs: list[list[str]]
@@ -46,22 +46,22 @@ class Plan(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many runs the command asks for."""
+        """Returns how many runs the command asks for."""
         return sum(map(len, self.runs.values()))
 
 
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
-    """The jobs that train what is left of a sweep.
+    """Returns the jobs that train what is left of a sweep.
 
-    A run that is complete is left out. A job that was interrupted is planned again as it was, so that it resumes, if
-    the sweep asks for all its runs.
+    Complete runs are left out. An interrupted job is planned again unchanged, so that it resumes, if the sweep asks for
+    all its runs.
 
     Args:
-        overrides: Hydra's, of which the last for a key counts.
-        compose: a job's overrides to its configuration.
+        overrides: Hydra's overrides; the last one for each key counts.
+        compose: composes a job's configuration from its overrides.
 
     Raises:
-        UserError: an axis is no list of values, or a combination is no valid configuration.
+        UserError: an axis is not a list of values, or a combination is not a valid configuration.
     """
     axes = [_axis(override) for override in {o.get_key_element(): o for o in overrides}.values()]
     earlier: dict[str, EarlierRuns] = {}
@@ -105,9 +105,9 @@ def _axis(override: Override) -> Axis:
 def _programs(
     axes: Sequence[Axis], compose: Callable[[list[str]], DictConfig]
 ) -> Iterable[tuple[dict[str, str], list[str], DictConfig]]:
-    """Every point of the axes that are not folded: the overrides by key, the keys that are folded, the configuration.
+    """Yields its overrides by key, the folded keys and its configuration for every point of the axes not folded.
 
-    What can be folded depends on the point: another cell has other numbers.
+    What can be folded depends on the point, because another cell has other numbers.
     """
     numeric = {key for key, options in axes if len(options) > 1 and all(o.number is not None for o in options)}
     for first in itertools.product(*(options[:1] if key in numeric else options for key, options in axes)):
@@ -126,7 +126,7 @@ def _named(axes: Sequence[Axis], choice: Iterable[Option]) -> dict[str, str]:
 
 
 def _job(point: dict[str, str], folded: Sequence[str], members: Sequence[dict[str, Option]]) -> list[str]:
-    """A job's overrides; a run by itself has none but its own."""
+    """Returns a job's overrides. A job with a single run has no `population.members`."""
     point = point | {key: members[0][key].override for key in folded}
     if len(members) == 1:
         return list(point.values())

@@ -1,6 +1,7 @@
-"""Tasks whose answer lies far back in the input, a task a file; `base` says what a task is, `sentences` one of words.
+"""Tasks whose answer depends on the distant past, one task per file.
 
-Imports JAX and `config.annotations`, and nothing else of this package.
+`base` defines what a task is, and `sentences` what a task with sentences is. Imports JAX and, of this package, only
+`config.annotations`.
 """
 
 from rnnbench.tasks.adding import Adding

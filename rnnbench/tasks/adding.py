@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rnnbench.tasks.base import TEST_SEED, Example, Task
 
 TOLERANCE = 0.04
-"""An answer counts as right where it is off by less than this (Hochreiter & Schmidhuber 1997)."""
+"""An answer counts as right if it is off by less than this (Hochreiter & Schmidhuber 1997)."""
 
 
 class Adding(Task):
-    """Add the two marked numbers of a long sequence; all the others are noise.
+    """Add the two marked numbers of a long sequence; all others are noise.
 
     Form "halves" (Arjovsky et al. 2016; Tallec & Ollivier 2018): values from U[0, 1], one mark in each half.
     With `length` 8:
@@ -24,17 +24,17 @@ class Adding(Task):
     Form "1997" (Hochreiter & Schmidhuber 1997, experiment 4): values from U[-1, 1]; each sequence is between
     `length` and `length` + `length` // 10 steps long, padded at its end. The first mark falls among the first 10
     pairs, the second among the first `length` / 2 - 1 others. The marks of the first and the last pair are -1, and
-    where the first pair is drawn, its value counts as zero. The target is .5 + (X1 + X2) / 4.
+    if the first pair is drawn, its value counts as zero. The target is .5 + (X1 + X2) / 4.
 
     The loss is the squared error of the output after the last step; `accuracy` is the share of answers off by less
-    than 0.04. `distance` is the number of steps from the earlier mark to the answer, which would be the step after
-    the last.
-    Chance, always predicting the mean: 1/6 in the form "halves". In the form "1997" 1/24, a little less for the
-    sequences whose first pair is drawn (.039 at `length` 100).
+    than 0.04. `distance` is the number of steps from the earlier mark to the answer, which is counted as the
+    step after the last.
+    Chance: always predicting the mean gives 1/6 in the form "halves". In the form "1997" it gives 1/24, slightly less
+    because of the sequences whose first pair is drawn (.039 at `length` 100).
     Solved: root mean squared error below 0.04, that is, an mse below 0.0016.
 
     Args:
-        length: number of steps T (in the form "1997" the smallest); at least 2, in the form "1997" at least 20.
+        length: number of steps T (the smallest number, in the form "1997"); at least 2, or 20 in the form "1997".
         form: "halves" or "1997".
 
     Raises:
@@ -76,7 +76,7 @@ class Adding(Task):
         )
 
     def probe_set(self, size: int) -> Example:
-        """The first of the test set; in the form "1997" sequences of the same, smallest length."""
+        """Returns the first examples of the test set; in the form "1997", all of the smallest length."""
         if self.form == "halves":
             return super().probe_set(size)
         keys = jax.random.split(jax.random.key(TEST_SEED), size)

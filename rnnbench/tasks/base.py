@@ -1,4 +1,4 @@
-"""What a task is: it draws one example from a key, and defines its loss, its metrics and its chance level."""
+"""What a task is: it draws an example from a key, and defines its loss, its metrics and its chance level."""
 
 import abc
 from typing import ClassVar, Literal, NamedTuple
@@ -14,9 +14,9 @@ class Example(NamedTuple):
     Attributes:
         inputs: token ids `(time,)` for a task with a `vocab_size`, else features `(time, features)`.
         targets: what the loss compares the outputs with; its shape is the task's own.
-        mask: `(time,)`, False at padded steps: they leave the recurrent state as it was.
-        info: what else scoring needs, by name. `distance`, where present, is the number of steps from the cue to the
-            answer that depends on it.
+        mask: `(time,)`, False at padded steps, which leave the recurrent state unchanged.
+        info: anything else that scoring needs, by name. `distance`, if present, is the number of steps from the cue to
+            the answer that depends on it.
     """
 
     inputs: Shaped[Array, "..."]
@@ -26,25 +26,25 @@ class Example(NamedTuple):
 
 
 Outputs = Float[Array, "time out"] | Float[Array, " out"]
-"""A model's outputs for one example: of every step, or of the last where the task has `last_step_only`."""
+"""A model's outputs for one example: at every step, or at the last one if the task has `last_step_only`."""
 
 TEST_SEED = 0x7E57
-"""Seed of every generated test set: it is the same for all runs, so that their scores are paired."""
+"""Seed of every generated test set. All runs share it, so that their scores are paired."""
 
 
 class Task(abc.ABC):
-    """Base of all tasks.
+    """Base class of all tasks.
 
-    A run's data depends on its seed and step alone: `example` must take all its randomness from `key`,
-    and runs on the device inside the compiled training loop (so its shapes are static).
+    A run's data depends only on its seed and step: `example` must take all its randomness from `key`. It runs on the
+    device inside the compiled training loop, so its shapes must be static.
 
-    A constructor's argument that is a plain number may be marked `FOLDABLE` (`rnnbench.config.annotations`):
+    A constructor argument that is a plain number may be marked `FOLDABLE` (`rnnbench.config.annotations`):
 
         def __init__(self, length: int = 100, noise: Annotated[float | Array, FOLDABLE] = 0.1) -> None:
 
-    A sweep then trains its values as one program, as it does with seeds, instead of compiling one program for each.
-    Inside that program the argument is traced: an array whose value is not known while the program is compiled. So no
-    shape and no `if` may depend on it, and the constructor must not check an array's value: `if not isinstance(noise,
+    A sweep then trains all its values as one program, as it does with seeds, instead of compiling a program for each.
+    Inside that program the argument is traced: an array whose value is not known at compile time. So no shape and no
+    `if` may depend on it, and the constructor must not check the value of an array: `if not isinstance(noise,
     Array) and noise < 0: raise ValueError(...)`. It may enter every computation: `example`, `loss`, `probe_loss` and
     `metrics`. What runs on the host (`test_set`, `probe_set`, `summary`, `chance`, `solved`) sees the number itself.
 
@@ -52,14 +52,14 @@ class Task(abc.ABC):
 
     Attributes:
         length: number of time steps of every example (padded).
-        vocab_size: number of token ids, or None where the inputs are features.
-        in_features: number of input features, where `vocab_size` is None.
+        vocab_size: number of token ids, or None if the inputs are features.
+        in_features: number of input features, if `vocab_size` is None.
         out_features: number of outputs of the readout: classes, regression targets, or one logit for two classes.
         last_step_only: whether only the output after the last step is scored.
         score: name of the metric by which runs are compared.
         score_goal: whether a higher score is better ("max") or a lower one ("min").
-        breakdowns: names of integers in `Example.info`. At every evaluation the mean test score is recorded for each
-            of their values, in the table `scores`; of `distance`, for the bins 1-2, 3-4, 5-8, 9-16, ...
+        breakdowns: names of integers in `Example.info`. At every evaluation, the mean test score is recorded for each
+            of their values in the table `scores`; for `distance`, in the bins 1-2, 3-4, 5-8, 9-16, ...
     """
 
     length: int
@@ -81,11 +81,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, outputs: Outputs, example: Example) -> dict[str, Float[Array, ""]]:
-        """Returns the metrics of one example, by name, among them `self.score`."""
+        """Returns the metrics of one example by name, including `self.score`."""
 
     @abc.abstractmethod
     def chance(self) -> dict[str, float]:
-        """Returns what a model that ignores the cue reaches at best, by name of metric, and `loss` where known."""
+        """Returns the best that a model can reach without the cue, by name of metric, and `loss` if known."""
 
     @abc.abstractmethod
     def solved(self, summary: dict[str, float]) -> bool:
@@ -94,9 +94,9 @@ class Task(abc.ABC):
     def test_set(self, size: int) -> Example:
         """Returns the test set: a batch of `size` examples, the same at every call.
 
-        By default they are drawn by `example` from keys of their own. Override it where training could draw the same
-        examples (a finite set of images, say), and return some that training never draws. Scores are broken down and
-        compared example by example, so the order must be fixed, too.
+        By default, `example` draws them from separate keys. Override this if training could draw the same examples
+        (from a finite set of images, say), and return examples that training never draws. Scores are broken down and
+        compared example by example, so their order must be fixed too.
         """
         keys = jax.random.split(jax.random.key(TEST_SEED), size)
         return jax.jit(jax.vmap(self.example))(keys)
@@ -104,26 +104,26 @@ class Task(abc.ABC):
     def probe_set(self, size: int) -> Example:
         """Returns the probe batch: `size` examples, the same at every call, on which gradients are traced back in time.
 
-        By default it is a test set of this size. The gradient norm at a time step is averaged over the batch, so it
-        means something only if all examples have their answer at the same step. Override it where the answers of a
-        task come at different steps, and draw examples of one length and one distance.
+        By default, this is a test set of that size. The gradient norm at a time step is averaged over the batch, which
+        is meaningful only if all examples have their answer at the same step. Override this if the answers of a task
+        come at different steps, and draw examples of one length and one distance.
         """
         return self.test_set(size)
 
     def probe_loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:
         """Returns the loss whose gradient is traced back in time, for one example.
 
-        By default it is `loss`. Override it where the loss has terms that need no memory (blanks, or the next word of
-        a language model): their gradient is short-lived and would hide that of the answer. Return the term of the
-        answer alone. It is used by the gradient flow and by Pascanu's Omega, never by training itself.
+        By default, this is `loss`. Override it if the loss has terms that need no memory (blanks, or the next word of
+        a language model), whose short-lived gradient would hide that of the answer, and return only the term of the
+        answer. The gradient flow and Pascanu's Omega use this loss; training itself never does.
         """
         return self.loss(outputs, example)
 
     def summary(self, metrics: dict[str, np.ndarray], test_set: Example) -> dict[str, float]:
-        """Returns the numbers that are recorded for a whole test set, by name; by default the means of the metrics.
+        """Returns the numbers recorded for a whole test set, by name; by default, the means of the metrics.
 
         Args:
-            metrics: of every example of the test set, each `(size,)`.
+            metrics: the metrics of every example of the test set, each `(size,)`.
             test_set: the examples, as NumPy arrays.
         """
         del test_set

@@ -12,7 +12,7 @@ from rnnbench.tasks.base import Example, Task
 
 
 class CopyMemory(Task):
-    """Repeat, in order, the symbols seen at the start, when a delimiter asks for them.
+    """Repeat the symbols seen at the start, in order, when a delimiter asks for them.
 
     With 3 symbols of an alphabet of 8, and `length` 4 (`.` is the blank, `:` the delimiter):
 
@@ -20,25 +20,25 @@ class CopyMemory(Task):
         targets  . . . . . . . 5 1 7
 
     The standard form (Arjovsky et al. 2016; Tallec & Ollivier 2018): 10 symbols, T - 1 blanks, one delimiter, 10
-    blanks; the target is T + 10 blanks, then the symbols. Others are as long and have the same target: form "bai"
-    (Bai et al. 2018) has delimiters in place of the last blanks (`5 1 7 . . . : : : :`); in form "exprnn"
-    (Lezcano-Casado & Martinez-Rubio 2019) the delimiter comes one step later, together with the first symbol to be
+    blanks; the target is T + 10 blanks, then the symbols. The other forms have the same length and target: form "bai"
+    (Bai et al. 2018) has delimiters instead of the last blanks (`5 1 7 . . . : : : :`); in form "exprnn"
+    (Lezcano-Casado & Martinez-Rubio 2019) the delimiter comes one step later, at the first symbol to be
     recalled (`5 1 7 . . . . : . .`).
 
     Token 0 is the blank, 1 to `alphabet` are the symbols, `alphabet` + 1 is the delimiter, which is never an output.
-    The loss is the mean cross-entropy of all steps, in nats; with `scored="recall"` (Gu et al. 2022) of the recalled
-    symbols alone. `recall_accuracy` is the share of the recalled symbols that are right; blanks do not count.
+    The loss is the mean cross-entropy of all steps, in nats; with `scored="recall"` (Gu et al. 2022), only of the
+    recalled symbols. `recall_accuracy` is the share of recalled symbols that are right; blanks do not count.
     `distance`, the same for all, is the number of steps from a symbol to its recall.
-    Chance: recall accuracy 1 / alphabet = .125; loss symbols * ln(alphabet) / (T + 2 * symbols), which is a perfect
-    memory for blanks and none for symbols (.1733 at T = 100); over the recalled symbols alone ln(alphabet).
+    Chance: recall accuracy 1 / alphabet = .125; loss symbols * ln(alphabet) / (T + 2 * symbols), for a model that
+    predicts every blank and no symbol (.1733 at T = 100), or ln(alphabet) over the recalled symbols only.
     Solved: recall accuracy of at least .99.
 
     Args:
         length: T, the steps between the end of the symbols and their recall.
-        symbols: how many are to be remembered.
-        alphabet: from how many kinds.
+        symbols: number of symbols to remember.
+        alphabet: number of kinds of symbols.
         form: "standard", "bai" or "exprnn".
-        scored: what the loss covers, "all" steps or the "recall" alone.
+        scored: what the loss covers: "all" steps, or only the "recall".
 
     Raises:
         ValueError: a size is too small, or there is no such form or loss.
@@ -97,7 +97,7 @@ class CopyMemory(Task):
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets))
 
     def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
-        """The mean cross-entropy of the recalled symbols alone."""
+        """Returns the mean cross-entropy of the recalled symbols only."""
         recalled, symbols = outputs[self.distance :], example.targets[self.distance :]
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(recalled, symbols))
 

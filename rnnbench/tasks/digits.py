@@ -14,15 +14,15 @@ from rnnbench.tasks.base import Example, Task
 class Digits(Task):
     """Name the digit after reading its 8x8 image one pixel at a time, row by row: a real and small sequential MNIST.
 
-    The images are the 1,797 that scikit-learn brings along (`load_digits`; test part of the UCI set of Alpaydin &
-    Kaynak 1998), their 17 grey values divided by 16. Every fifth image of each digit, in the order of the file, is
-    for the test (355 of them); training draws from the others with replacement.
+    The images are the 1,797 that come with scikit-learn (`load_digits`; test part of the UCI set of Alpaydin &
+    Kaynak 1998), their 17 grey values divided by 16. In the order of the file, every fifth image of each
+    digit belongs to the test set (355 in all); training draws from the others with replacement.
 
         inputs   0  0  .31  .81  .56  .06  0  0 | 0  0  .81  .94  .62  .94  .31  0 | ...      64 steps
         target   0
 
-    The loss is the cross-entropy of the output after the last step, in nats; `accuracy` the share of right answers.
-    Chance: always the most frequent digit of the test (.10), or its frequencies as probabilities (loss 2.30).
+    The loss is the cross-entropy of the output after the last step, in nats; `accuracy` is the share of right answers.
+    Chance: always predicting the most frequent test digit (.10), or the digits' frequencies (loss 2.30).
     Solved: accuracy of at least .95.
 
     After Le, Jaitly & Hinton 2015 (MNIST, 784 steps).
@@ -38,7 +38,7 @@ class Digits(Task):
     score_goal: ClassVar[Literal["max", "min"]] = "max"
 
     def __init__(self, permuted: bool = False) -> None:
-        # Half a second each, which the other tasks need not pay.
+        # Each takes half a second to import, which the other tasks do not need.
         import pandas as pd
         from sklearn.datasets import load_digits
 
@@ -77,10 +77,10 @@ class Digits(Task):
         return summary["accuracy"] >= 0.95
 
     def test_set(self, size: int) -> Example:
-        """All test images, whatever `size`."""
+        """Returns all test images, whatever `size` is."""
         del size
         return jax.jit(jax.vmap(self._read))(jnp.asarray(self.test_images))
 
     def probe_set(self, size: int) -> Example:
-        """The first `size` test images."""
+        """Returns the first `size` test images."""
         return jax.jit(jax.vmap(self._read))(jnp.asarray(self.test_images[:size]))

@@ -1,4 +1,4 @@
-"""The small English that sentence completion is written in: kinds of sentence, and phrases that fill distances."""
+"""The small grammar of sentence completion: kinds of sentences, and phrases that fill the distance."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -14,9 +14,9 @@ class Kind(NamedTuple):
     """A kind of sentence: a cue of one of two values (0 or 1) decides between the two forms of a later word.
 
     Attributes:
-        cues: pairs of cues of equally many words, value 0 and value 1.
+        cues: pairs of cues with the same number of words, for value 0 and value 1.
         commas: whether the filler stands between commas.
-        bridges: words before the decided word (none: it follows on the filler).
+        bridges: words before the decided word (if none, it follows the filler).
         endings: the decided word for value 0 and for value 1, and the rest of the sentence.
         features: pairs of words that carry the two values inside fillers.
     """
@@ -50,9 +50,9 @@ BOUND = {
     "person": tuple(man + woman for man, woman in zip(MEN, WOMEN, strict=True)),
     "verb": VERBS,
 }
-"""Words that depend on the two words before them: with places a and b in their own lists, the last one being b, the
-word is number (a + b) mod 4 of its list, in any of its variants. Neither word alone tells it, nor do both favour a
-number, a gender or a tense: the variants are equally frequent."""
+"""Words that depend on the two words before them. If these are at places a and b of their lists, the word is number
+(a + b) mod 4 of its own list, in any of its variants. Neither of the two words determines it alone, and together they
+favour no number, gender or tense: the variants are equally frequent."""
 
 FORMS = (
     "adverb",
@@ -69,11 +69,11 @@ FORMS = (
     "conjunction subject verb determiner adjective person",
     "conjunction subject verb determiner adjective modifier thing",
 )
-"""Phrases, by their parts. There are some of every length from 1 to 9, so that any distance can be filled."""
+"""Phrases, by their parts. There are phrases of every length from 1 to 9, so that any distance can be filled."""
 
 HELD_OUT = 1
-"""Phrases are kept for the test if the alternating sum of their free words' places is this, modulo 4. Training has all
-their words."""
+"""A phrase is held out for the test if the alternating sum of its free words' places is this, modulo 4. Training sees
+all words of these phrases."""
 
 KINDS = {
     "tense": Kind(
@@ -154,7 +154,11 @@ _IDS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def encode(text: str) -> list[int]:
-    """Ids of the words of a text; ValueError where one is not in the vocabulary."""
+    """Returns the ids of the words of a text.
+
+    Raises:
+        ValueError: a word is not in the vocabulary.
+    """
     unknown = [word for word in text.split() if word not in _IDS]
     if unknown:
         raise ValueError(f"words: expected some of the {len(VOCABULARY)} in the vocabulary, got {', '.join(unknown)}")
@@ -162,7 +166,7 @@ def encode(text: str) -> list[int]:
 
 
 def padded(texts: list[str]) -> Int[np.ndarray, "texts words"]:
-    """Ids of the words of several texts, one a row, padded at the right."""
+    """Returns the ids of the words of several texts, one text per row, padded on the right."""
     rows = [encode(text) for text in texts]
     table = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for row, ids in zip(table, rows, strict=True):
@@ -177,8 +181,8 @@ class PhraseTable(NamedTuple):
 
     Attributes:
         words: ids, padded.
-        row_start, row_count: of every group, its first row and its number of rows.
-        group_start, group_count: of every length from 0 (which has one group, of empty phrases), its groups.
+        row_start, row_count: the first row of every group, and its number of rows.
+        group_start, group_count: the first group of every length from 0 (one group, of empty phrases), and how many.
     """
 
     words: Int[np.ndarray, "rows words"]

@@ -1,4 +1,4 @@
-"""Sentence completion: a word at the start of a sentence decides a word far down in it."""
+"""Sentence completion: a word at the start of a sentence decides a word much later."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,13 +24,13 @@ LOAN_SENTENCES = (
     ("today , due to my current job situation and family conditions , I", "need"),
     ("last year , due to my current job situation and family conditions , I", "had"),
 )
-"""What the study's story tells: both with the same filler, which is held out from training."""
+"""The sentences shown in the README. Both have the same filler, which is held out from training."""
 
 LOAN_DISTANCE = 13
 
 
 class Choice(NamedTuple):
-    """What one sentence is drawn by; a minimal pair is two of these that differ in `value` alone."""
+    """The random choices that make one sentence; the two of a minimal pair differ only in `value`."""
 
     kind: Int[Array, ""]
     value: Int[Array, ""]
@@ -42,46 +42,47 @@ class Choice(NamedTuple):
 
 
 class SentenceCompletion(SentenceTask):
-    """Predict every next word of English-like sentences; scored on the word that the cue at the start decides.
+    """Predict each next word of English-like sentences; scored on the word that the cue at the start decides.
 
-    Three kinds of sentence, with the cue in capitals, the decided word in asterisks and its `distance` in brackets:
+    There are three kinds of sentences. The cue is in capitals, the decided word in asterisks, its `distance` in
+    brackets:
 
         tense   TODAY , due to my current job situation and family conditions , I *need* to take a loan .     (13)
                 LAST YEAR , due to my current job situation and family conditions , I *had* to take a loan .  (13)
         number  the SITUATION ahead of their sisters next to the sisters *looks* good .                       (9)
         gender  the KING without their sister rather frankly quite quietly hurt *his* dog .                   (9)
 
-    `distance` is the decided word's position less that of the cue's last word. It is drawn first; filler phrases of
-    one to nine words then fill it exactly. Within a phrase, words depend on the two before them, phrases follow one
-    another at random: a model that wants to predict them must keep its state busy, while it holds the cue. (With a
-    loss on the decided word alone a vanilla RNN learns to ignore the filler, and the cells do not differ.) The
-    filler is drawn whatever the cue, so nothing but the cue tells the decided word. `attractors` counts the filler's
-    words that suggest its counterpart, up to 4 (that is, 4 or more): verbs of the other tense, nouns of the other
-    number, persons of the other gender. A quarter of the phrases are held out for the test.
+    `distance` is the position of the decided word minus that of the cue's last word. It is drawn first; filler phrases
+    of one to nine words then fill it exactly. Within a phrase, each word depends on the two before it, and phrases
+    follow each other at random: to predict them, a model must use its state while it holds the cue. (With a loss only
+    on the decided word, a vanilla RNN learns to ignore the filler, and the cells do not differ.) The filler does not
+    depend on the cue, so only the cue determines the decided word. `attractors` counts the filler's words that suggest
+    the counterpart of the decided word, up to 4 (4 or more): verbs of the other tense, nouns of the other number,
+    persons of the other gender. A quarter of the phrases are held out for the test.
 
-    The inputs are the sentence's words without the last, the targets those without the first:
+    The inputs are the sentence's words except the last, the targets all except the first:
 
         inputs   the  queen  frankly  taught   herself  again  _  _
         targets  queen  frankly  taught  herself  again  .     _  _
         mask      1      1       1        1        1    1      0  0
 
-    The loss is the mean cross-entropy of a sentence's words, in nats. An answer is right (`accuracy`) where the decided
+    The loss is the mean cross-entropy of a sentence's words, in nats. An answer is right (`accuracy`) if the decided
     word is more probable than its counterpart in the minimal pair, the same sentence with the cue of the other
-    value. `pair_accuracy`: both of a minimal pair are right. `effective_span`: the largest distance up to which,
-    in bins 1-2, 3-4, 5-8, 9-16, ..., every accuracy is at least 0.9; `decided_loss`: the cross-entropy of the decided
-    word.
-    Chance: accuracy 1/2. Who does not use the cue, and is right on one of a pair with probability p, is right on the
-    other with 1 - p, so on both with at most 1/4. The effective span is 0.
+    value. `pair_accuracy`: both sentences of a minimal pair are right. `effective_span`: the largest distance up to
+    which the accuracy is at least 0.9 in every bin (1-2, 3-4, 5-8, 9-16, ...). `decided_loss`: the cross-entropy of
+    the decided word.
+    Chance: accuracy 1/2. A model that ignores the cue and is right on one sentence of a pair with probability p is
+    right on the other with 1 - p, so on both with at most 1/4. The effective span is 0.
     Solved: effective span `max_distance`.
 
     After Linzen, Dupoux & Goldberg 2016 (subject-verb agreement and its attractors).
 
     Args:
-        kinds: which kinds of sentence, drawn equally often.
+        kinds: kinds of sentences, drawn equally often.
         max_distance: the longest distance; the shortest is 2.
-        distances: how training draws them: "log", first a bin (1-2, 3-4, 5-8, ...), then a distance in it, or
-            "uniform". The test draws from every bin equally often.
-        distance: if given, training draws this distance alone, whatever `distances` says; the test stays as it is.
+        distances: how training draws distances: "log" draws a bin (1-2, 3-4, 5-8, ...), then a distance in it;
+            "uniform" draws all equally often. The test set has equally many from every bin.
+        distance: if given, training draws only this distance, whatever `distances` says. The test set is unchanged.
 
     Raises:
         ValueError: a kind or a way to draw distances that does not exist, a `max_distance` below 2, or a `distance`
@@ -148,16 +149,16 @@ class SentenceCompletion(SentenceTask):
         return self._write(self._choose(bits[2:], distance), held_out=False)
 
     def _bits(self, key: PRNGKeyArray) -> UInt[Array, " bits"]:
-        """All the randomness of one example, drawn at once: every further call would cost compile time and run time."""
+        """Returns all the randomness of one example, drawn at once, since each call costs compile and run time."""
         return jax.random.bits(key, (7 + 3 * self._most,))
 
     @property
     def _most(self) -> int:
-        """The most filler words, and so the most phrases."""
+        """Returns the maximum number of filler words, and so of phrases."""
         return max(self.max_distance - 1, 1)
 
     def _distance(self, bits: UInt[Array, ""], number: Int[Array, ""]) -> Int[Array, ""]:
-        """A distance from a bin."""
+        """Returns a distance from a bin."""
         ends = jnp.array(self.bin_ends)
         return ends[number] + 1 + _number(bits, ends[number + 1] - ends[number])
 
@@ -202,7 +203,7 @@ class SentenceCompletion(SentenceTask):
         )
 
     def _join(self, pieces: list[Int[Array, " _"]]) -> Int[Array, " positions"]:
-        """The pieces one after the other, without the padding between them."""
+        """Returns the pieces one after the other, without the padding between them."""
         words = jnp.concatenate(pieces)
         before = jnp.cumsum(words != 0)
         places = jnp.arange(self.length + 1)
@@ -210,7 +211,7 @@ class SentenceCompletion(SentenceTask):
         return jnp.where(places < before[-1], words[jnp.minimum(source, words.shape[0] - 1)], 0)
 
     def _fill(self, bits: UInt[Array, "3 most"], size: Int[Array, ""], held_out: bool) -> Int[Array, " most"]:
-        """Random phrases of together `size` words, padded: lengths are equally likely; the last is cut to what is left.
+        """Returns random phrases with `size` words in all, padded. Lengths are equally likely; the last is cut to fit.
 
         Since there are phrases of every length, all can be drawn at once.
         """
@@ -233,7 +234,7 @@ class SentenceCompletion(SentenceTask):
         return jnp.sum(jnp.where(example.mask, losses, 0.0)) / jnp.sum(example.mask, dtype=losses.dtype)
 
     def probe_loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
-        """The cross-entropy of the decided word alone."""
+        """Returns the cross-entropy of the decided word only."""
         answer = example.info["answer"]
         return optax.softmax_cross_entropy_with_integer_labels(outputs[answer], example.targets[answer])
 
@@ -250,7 +251,7 @@ class SentenceCompletion(SentenceTask):
         return summary["effective_span"] >= self.max_distance
 
     def test_set(self, size: int) -> Example:
-        """Minimal pairs, one after the other, with held-out phrases; bins of distance and kinds take turns."""
+        """Returns minimal pairs, one after the other, with held-out phrases; distance bins and kinds alternate."""
         bins = len(self.bin_ends) - 1
 
         def pair(key: PRNGKeyArray, number: Int[Array, ""]) -> Example:
@@ -261,7 +262,7 @@ class SentenceCompletion(SentenceTask):
         return self._pairs(pair, size)
 
     def probe_set(self, size: int) -> Example:
-        """Minimal pairs at the longest distance, their cues of equally many words: the time steps line up."""
+        """Returns minimal pairs at the longest distance whose cues are equally long, so that time steps line up."""
         sizes = np.sum(self._cues[0] != 0, axis=-1)
         longest = jnp.array([np.resize(np.flatnonzero(row == sizes.max()), row.size) for row in sizes])
 
@@ -298,7 +299,7 @@ class SentenceCompletion(SentenceTask):
     def traced_sentences(self) -> TracedSentences:
         """Returns the loan sentences up to the decided word.
 
-        They are none where the task has no sentences about tense or none of that distance.
+        There are none if the task has no sentences about tense, or none of that distance.
         """
         prompts = [prompt for prompt, _ in LOAN_SENTENCES]
         if "tense" not in self.kinds or self.max_distance < LOAN_DISTANCE:
@@ -314,8 +315,8 @@ class SentenceCompletion(SentenceTask):
     def showcase(self, predict: Predict) -> list[Completion]:
         """Returns, for each loan sentence, the probabilities of "need" and of "had".
 
-        The two are taken as the only choices: their probabilities add up to 1. The list is empty where the task has
-        no sentences about tense or none of that distance.
+        The two count as the only choices: their probabilities add up to 1. The list is empty if the task has no
+        sentences about tense, or none of that distance.
         """
         inputs, mask, words = self.traced_sentences()
         if not words:
@@ -332,18 +333,18 @@ class SentenceCompletion(SentenceTask):
         ]
 
     def render(self, example: Example) -> str:
-        """The sentence of one example, as text."""
+        """Returns the sentence of one example, as text."""
         mask = np.asarray(example.mask)
         words = [example.inputs[0], *np.asarray(example.targets)[mask]]
         return " ".join(self.vocabulary[int(word)] for word in words)
 
 
 def _number(bits: UInt[Array, "*axes"], count: Int[Array, "*axes"]) -> Int[Array, "*axes"]:
-    """A number from 0 to `count` - 1, from 32 random bits (several times cheaper than `jax.random.randint`)."""
+    """Returns a number from 0 to `count` - 1 from 32 random bits, several times cheaper than `jax.random.randint`."""
     return jnp.int32(bits % jnp.uint32(count))
 
 
 def _stack(texts: Sequence[object]) -> Int[np.ndarray, "*axes words"]:
-    """Ids of the words of nested lists of texts, padded."""
+    """Returns the ids of the words of nested lists of texts, padded."""
     array = np.array(texts, dtype=str)
     return padded(list(array.ravel())).reshape(*array.shape, -1)

@@ -1,4 +1,4 @@
-"""Tasks whose examples are sentences: a reader can follow a model through some of them, word by word."""
+"""Tasks whose examples are sentences, in which a reader can follow a model word by word."""
 
 import abc
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rnnbench.tasks.base import Task
 
 Predict = Callable[[Int[Array, "sentences time"], Bool[Array, "sentences time"]], Float[Array, "sentences time out"]]
-"""A trained model: a batch of inputs and its mask to the outputs of every step."""
+"""A trained model: maps a batch of inputs and its mask to the outputs at every step."""
 
 
 class TracedSentences(NamedTuple):
@@ -19,7 +19,7 @@ class TracedSentences(NamedTuple):
     Attributes:
         inputs: token ids, padded to the task's `length`.
         mask: False at padded steps.
-        words: of each sentence the words as they are shown to a reader, one for each step that is not padded.
+        words: the words of each sentence as a reader sees them, one for each step that is not padded.
     """
 
     inputs: Int[np.ndarray, "sentences time"]
@@ -31,9 +31,9 @@ class Completion(NamedTuple):
     """How probable a model finds one way to complete a sentence: a row of the `showcase` table.
 
     Attributes:
-        prompt: the sentence up to the word to be predicted.
-        continuation: that word.
-        probability: the model's, between 0 and 1.
+        prompt: the sentence up to the word to predict.
+        continuation: a candidate for that word.
+        probability: the probability that the model gives it, between 0 and 1.
         correct: whether this continuation is the right one.
     """
 
@@ -44,19 +44,19 @@ class Completion(NamedTuple):
 
 
 class SentenceTask(Task):
-    """Base of tasks whose examples are sentences.
+    """Base class of tasks whose examples are sentences.
 
-    Beside what every task has, it names some sentences. At the end of training, each gate is recorded at each of
-    their words (the table `gate_traces`), and so is how the model completes them (the table `showcase`).
+    Such a task also names some sentences. At the end of training, each gate is recorded at each word of the traced
+    sentences (table `gate_traces`), and so is how the model completes sentences (table `showcase`).
     """
 
     @abc.abstractmethod
     def traced_sentences(self) -> TracedSentences:
-        """Returns the sentences along which the gates are recorded; none, with leading axes of 0, is allowed."""
+        """Returns the sentences along which gates are recorded. There may be none, with leading axes of 0."""
 
     @abc.abstractmethod
     def showcase(self, predict: Predict) -> list[Completion]:
-        """Returns how a model completes sentences that a reader should see; an empty list is allowed.
+        """Returns how a model completes sentences that a reader should see. The list may be empty.
 
         Args:
             predict: the trained model.

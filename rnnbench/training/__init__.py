@@ -1,4 +1,4 @@
-"""Training: one step, programs for populations of runs, the host's loop, checkpoints, devices, several processes.
+"""Training: a single step, programs for populations of runs, the host's loop, checkpoints, devices, processes.
 
-Imports cells, tasks, model and probes to compute, records and loggers to keep what was computed.
+Imports cells, tasks, model and probes for the computation, and records and loggers to store its results.
 """

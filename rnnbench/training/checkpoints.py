@@ -1,4 +1,4 @@
-"""Checkpoints of a population's state, through orbax."""
+"""Checkpoints of a population's state, with orbax."""
 
 import contextlib
 import gc
@@ -23,14 +23,14 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints of one job, numbered by training steps done; only who holds the job's records may have one."""
+    """The checkpoints of one job, numbered by training steps done. Only the owner of the job's records may use them."""
 
     def __init__(self, folder: Path, seconds: float):
         """Opens the folder.
 
         Args:
             folder: the folder of the checkpoints; it is created if it is missing.
-            seconds: `save` does nothing if it is called sooner than this after the last checkpoint.
+            seconds: `save` does nothing until this long after the last checkpoint.
         """
         self._folder = folder
         self._seconds = seconds
@@ -55,8 +55,8 @@ class Checkpoints:
 
         Args:
             step: training steps done.
-            states: of all members.
-            force: save even if the last checkpoint is recent.
+            states: the states of all members.
+            force: whether to save even if the last checkpoint is recent.
 
         Raises:
             UserError: the checkpoint cannot be written.
@@ -69,11 +69,10 @@ class Checkpoints:
     def restore(self, like: RunState) -> tuple[int, RunState] | None:
         """Returns the step and the states of the newest checkpoint that can be read; None if there is no checkpoint.
 
-        A process that is killed can leave its newest checkpoint half written or half deleted: then the one before it
-        is read.
+        A killed process can leave its newest checkpoint half written or half deleted; then the previous one is read.
 
         Args:
-            like: shapes, types and placement of the states.
+            like: the shapes, types and placement of the states.
 
         Raises:
             UserError: there are checkpoints, but none of them can be read.

@@ -10,19 +10,19 @@ from rnnbench.errors import UserError
 
 
 def use_cpu_devices(count: int) -> None:
-    """Makes JAX show this many CPU devices: one of them runs a scan on one core. Before JAX's first computation."""
+    """Sets the number of JAX's CPU devices (each runs a scan on one core). Call it before the first computation."""
     jax.config.update("jax_num_cpu_devices", count)
 
 
 CACHE_BYTES = 2**30
-"""Size of the folder of compiled programs; what was not used for longest goes first."""
+"""Maximum size of the folder of compiled programs; the least recently used ones are deleted first."""
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder: the same program starts sooner the next time.
+    """Keeps compiled programs in the user's cache folder, so that the same program starts sooner the next time.
 
-    A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) is left as it is, and where the user's cannot be
-    written, there is no cache.
+    A cache folder that JAX already has (`JAX_COMPILATION_CACHE_DIR`) is kept. If the user's folder cannot be written,
+    there is no cache.
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
@@ -39,10 +39,14 @@ def use_compilation_cache() -> None:
 
 
 def use_devices(devices: int | None) -> None:
-    """Spreads the work over this many CPU devices; None: over all cores, unless JAX is up already."""
+    """Uses this many CPU devices; None means one per core, unless JAX has already started.
+
+    Raises:
+        UserError: JAX has already started with another number of devices.
+    """
     try:
         use_cpu_devices(devices or _cores())
-    except RuntimeError:  # JAX is up: an earlier run of this process has chosen
+    except RuntimeError:  # JAX has started: an earlier run in this process has chosen
         there = jax.local_devices()
         if devices is not None and there[0].platform == "cpu" and len(there) != devices:
             raise UserError(
@@ -52,8 +56,8 @@ def use_devices(devices: int | None) -> None:
 
 
 def _cores() -> int:
-    """CPU cores that this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # Linux, where a scheduler may have given it some of them
+    if hasattr(os, "sched_getaffinity"):  # Linux, where a scheduler may have limited them
         cores = len(os.sched_getaffinity(0))
-    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # which Slurm need not enforce
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # Slurm may not enforce it

@@ -1,7 +1,7 @@
-"""One job in several processes, on one machine or on many: how they connect, and how they agree.
+"""One job in several processes, on one machine or several: how they connect, and how they agree.
 
-Every process computes on its own devices. Only the first one, the leader, writes records and prints. It also makes
-every decision that depends on the clock or on the disk, and tells the others, so that all do the same.
+Each process computes on its own devices. Only the first, the leader, writes records and prints. It also makes every
+decision that depends on the clock or the disk and sends it to the others, so that all processes do the same.
 """
 
 import json
@@ -21,16 +21,16 @@ from rnnbench.errors import UserError
 
 
 def connect(config: DistributedConfig) -> None:
-    """Connects this process with the others of the job; to be called before JAX's first computation.
+    """Connects this process with the others of the job. Call it before JAX's first computation.
 
-    It does nothing if there are no others, or if they are connected already.
+    Does nothing if there are no others, or if they are already connected.
 
     Args:
-        config: the coordinator's address, the number of processes and the number of this one. Where they are None,
-            Slurm tells them, if this process is one of several of a Slurm step.
+        config: the coordinator's address, the number of processes and the number of this one. If they are None and
+            this process is one of several in a Slurm step, they come from Slurm.
 
     Raises:
-        UserError: the processes did not find one another.
+        UserError: the processes could not connect.
     """
     alone = config.coordinator is None and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) == 1
     if alone or jax.distributed.is_initialized():
@@ -55,13 +55,13 @@ def _is_alone() -> bool:
 
 
 def lead(action: Callable[[], Any]) -> Any:
-    """Calls a function in the leader alone, and returns its result in every process.
+    """Calls a function in the leader only, and returns its result in every process.
 
     Args:
-        action: a function without arguments, whose result JSON can hold.
+        action: a function without arguments whose result can be converted to JSON.
 
     Raises:
-        UserError: the function raised it in the leader; it is raised in every process.
+        UserError: the function raised it in the leader. It is then raised in every process.
     """
     if _is_alone():
         return action()
@@ -84,7 +84,7 @@ def lead(action: Callable[[], Any]) -> Any:
 
 
 def put(tree: PyTree, sharding: Sharding) -> PyTree:
-    """Spreads arrays, of which every process has the whole, over the devices of all processes."""
+    """Distributes arrays, which every process has in full, over the devices of all processes."""
     if _is_alone():
         return jax.device_put(tree, sharding)
 
@@ -98,7 +98,7 @@ def put(tree: PyTree, sharding: Sharding) -> PyTree:
 
 
 def fetch(tree: PyTree) -> PyTree:
-    """Returns arrays that are spread over the devices of all processes, as whole NumPy arrays in each of them."""
+    """Returns arrays that are distributed over the devices of all processes, as full NumPy arrays in each process."""
     if _is_alone():
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)

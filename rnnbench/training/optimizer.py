@@ -1,4 +1,4 @@
-"""The optimizer of a run, whose numbers live in its state."""
+"""A run's optimizer, whose numbers are part of its state."""
 
 import optax
 
@@ -8,11 +8,11 @@ from rnnbench.training.step import Numbers
 
 
 def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformation:
-    """Clipping by global norm, then the configured optimizer; their numbers live in the state.
+    """Returns clipping by global norm, followed by the configured optimizer. Their numbers are part of the state.
 
     Args:
-        config: the run's.
-        numbers: by key, what stands for the config's own at the first step; later ones read the state.
+        config: the run's configuration.
+        numbers: by key, numbers that replace those of the configuration when the state is initialised.
     """
     factory = partial(config.optimizer, "optimizer")
     keywords = factory.keywords | numbers_of(numbers, "optimizer")
@@ -24,5 +24,5 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
 
 
 def numbers_of(numbers: Numbers, node: str) -> Numbers:
-    """The numbers that are arguments of a node, by argument."""
+    """Returns the numbers that are arguments of a node, by argument."""
     return {key.rpartition(".")[2]: number for key, number in numbers.items() if key.rpartition(".")[0] == node}

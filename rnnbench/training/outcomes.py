@@ -1,4 +1,4 @@
-"""The runs of a job while it trains: how far each is, whether it is solved or diverged, and its last scores."""
+"""The runs of a job during training: how far each has come, whether it solved or diverged, and its last scores."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 class Outcomes:
-    """Rows of the runs table, brought up to date at every evaluation.
+    """Rows of the runs table, updated at every evaluation.
 
     Attributes:
         rows: one for each run, as `Records.set_runs` takes them.
@@ -31,11 +31,11 @@ class Outcomes:
         """Starts the rows.
 
         Args:
-            configs: the runs'.
-            tasks: the runs'.
+            configs: the runs' configurations.
+            tasks: the runs' tasks.
             step: training steps done.
-            diverged_at: for each run the step at which it diverged, or -1.
-            earlier: rows of an interrupted session: what still holds at `step` is taken over.
+            diverged_at: the step at which each run diverged, or -1.
+            earlier: rows of an interrupted session, from which whatever still holds at `step` is kept.
         """
         self._tasks = tasks
         self.rows: list[Row] = []
@@ -53,14 +53,14 @@ class Outcomes:
                     "score_goal": task.score_goal,
                     **flatten(identity(config)),
                     **{f"chance.{name}": value for name, value in task.chance().items()},
-                    # Of the last evaluation: where training goes on, the next one replaces them.
+                    # From the last evaluation; if training continues, the next one replaces them.
                     **{key: value for key, value in before.items() if key.startswith("final.") and value is not None},
                 }
             )
 
     @property
     def run_ids(self) -> list[str]:
-        """The runs' ids."""
+        """Returns the runs' ids."""
         return [row["run_id"] for row in self.rows]
 
     def left(self) -> list[str | None]:
@@ -68,14 +68,18 @@ class Outcomes:
         return [row["run_id"] if row["diverged_at"] is None else None for row in self.rows]
 
     def diverge(self, diverged_at: Sequence[int]) -> None:
-        """Notes which runs have diverged: at which step, or -1."""
+        """Marks runs as diverged.
+
+        Args:
+            diverged_at: the step at which each run diverged, or -1.
+        """
         for row, at in zip(self.rows, diverged_at, strict=True):
             if at >= 0 and row["diverged_at"] is None:
                 row["status"], row["diverged_at"], row["step"] = "diverged", int(at), int(at)
                 _drop_finals(row)
 
     def evaluate(self, step: int, summaries: Sequence[Mapping[str, float]], losses: Sequence[float]) -> None:
-        """Takes in an evaluation: of every run that has not diverged, the test summary and the last training loss."""
+        """Updates every run that has not diverged with its test summary and its last training loss."""
         for row, task, summary, loss in zip(self.rows, self._tasks, summaries, losses, strict=True):
             if row["diverged_at"] is not None:
                 continue
@@ -95,13 +99,13 @@ class Outcomes:
                 row["status"] = "finished"
 
     def nothing_left(self, stop_when_solved: bool) -> bool:
-        """Returns whether no run has anything left to learn."""
+        """Returns whether every run has diverged or, if `stop_when_solved`, solved its task."""
         return all(
             row["diverged_at"] is not None or (stop_when_solved and row["solved_at"] is not None) for row in self.rows
         )
 
     def statuses(self) -> str:
-        """Returns `finished`, or `30 finished, 2 diverged`."""
+        """Returns the statuses in words: `finished`, or `30 finished, 2 diverged`."""
         counts = Counter(row["status"] for row in self.rows)
         if len(counts) == 1:
             return next(iter(counts))

@@ -1,4 +1,4 @@
-"""Runs that share one XLA program and differ only in numbers: how they are built, placed and stepped together."""
+"""Runs that share one XLA program and differ only in numbers: how they are built, placed and trained together."""
 
 import dataclasses
 import functools
@@ -30,15 +30,15 @@ from rnnbench.training.step import Numbers, RunState, Structure, init_state, tra
 AXIS = "device"
 
 EVALUATION_CHUNK = 256
-"""Examples evaluated at a time: bounds the memory that a long test sequence takes."""
+"""Number of examples evaluated at a time, which limits the memory for long test sequences."""
 
 RUNS_ONCE = {"xla_backend_optimization_level": 0}
-"""Compiler options of what runs once or seldom: it compiles in a third of the time."""
+"""Compiler options for what runs only once or rarely: it compiles in a third of the time."""
 
 
 @functools.lru_cache(maxsize=64)
 def _task_of(node: str) -> Task:
-    """Returns the task of a config node (as JSON): one object for all members and cells that share it."""
+    """Returns the task of a config node (as JSON). All members and cells with the same node share one object."""
     task = instantiate(json.loads(node), "task")
     if not isinstance(task, Task):
         raise UserError(f"task._target_: expected a subclass of rnnbench.tasks.Task, got {type(task).__name__}")
@@ -59,22 +59,22 @@ class Program:
     """The compiled functions that every member of a population shares.
 
     Attributes:
-        folded: keys of the configuration, but for the seed, in which the members differ.
+        folded: the configuration keys, apart from the seed, in which the members differ.
         tasks: each member's task; the same for all, unless a number of the task is folded.
         test_sets: each member's test set, as NumPy arrays.
         template: the members' model, with shapes and types in place of arrays.
-        predict: one member's parameters, inputs and mask to the outputs.
+        predict: maps one member's parameters, inputs and mask to the outputs.
     """
 
     def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
-        """Builds; what is needed is compiled when it is first used.
+        """Builds the program. Its functions are compiled when they are first used.
 
         Args:
-            configs: the members'; they differ in foldable numbers alone.
-            devices: where they run.
+            configs: the members' configurations; they differ only in foldable numbers.
+            devices: the devices on which the members run.
 
         Raises:
-            UserError: the config's objects cannot be built, or do not go together.
+            UserError: the objects in the configuration cannot be built, or do not fit together.
         """
         self.config = config = configs[0]
         self.members = len(configs)
@@ -91,7 +91,7 @@ class Program:
         with blame("model.cell"):
             self.template: Model = nnx.eval_shape(build, jax.random.key(0))
         self.structure = _structure(self.template)
-        if self.structure.constants:  # a foreign cell may hold random states, say: they are needed as they are built
+        if self.structure.constants:  # another library's cell may have random states, say
             self.structure = _structure(build(jax.random.key(0)))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
@@ -103,7 +103,7 @@ class Program:
         self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
 
     def compile(self) -> None:
-        """Compiles the segment, ahead of time: between two segments it can refuse, but not compile again."""
+        """Compiles the segment ahead of time, so that it can never be recompiled between segments."""
         if self._segment_compiled is None:
             segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
             self._segment_compiled = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
@@ -112,26 +112,26 @@ class Program:
         """Trains the members for `eval_every` steps.
 
         Args:
-            states: the members' states, which are consumed.
+            states: the members' states; their buffers are donated.
 
         Returns:
-            Their states afterwards, and the scalars of every step, each `(members, steps)`.
+            The new states, and the scalars of every step, each `(members, steps)`.
         """
         self.compile()
         return self._segment_compiled(states)
 
     @property
     def megabytes(self) -> float:
-        """Memory that the segment takes: the members' states, and what a member's step needs beside them."""
+        """Returns the memory that the segment needs, for the members' states and for their steps."""
         self.compile()
         memory: Any = self._segment_compiled.memory_analysis()
         sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
         return (sum(sizes) - memory.alias_size_in_bytes) * self.mesh.size / 1e6
 
     def _spread_over(self, devices: Sequence[jax.Device]) -> None:
-        """Spreads the members over the devices, or the batch where they are few and do not divide evenly.
+        """Distributes the members over the devices, or the batch if the members are few and do not divide evenly.
 
-        Where neither divides evenly, members are repeated to fill up the devices.
+        If neither divides evenly, members are repeated to fill the devices.
         """
         count = len(devices)
         self.state_spec, self.data_spec = P(AXIS), P(None)
@@ -142,11 +142,11 @@ class Program:
             devices = devices[:1]
         self.mesh = Mesh(np.array(devices), (AXIS,))
         self.repeated = 0 if self.batch_axis else -self.members % len(devices)
-        # Repeated within the program: what is kept between two segments has the members alone.
+        # Repeated within the program: only the members themselves are kept between segments.
         self.sharding = NamedSharding(self.mesh, P(None) if self.repeated else self.state_spec)
 
     def init(self, config: Config) -> RunState:
-        """A member's state before its first step."""
+        """Returns a member's state before its first step."""
         return self._init(np.uint32(config.seed), self._numbers(config))
 
     def _numbers(self, config: Config) -> Numbers:
@@ -159,13 +159,13 @@ class Program:
         return init_state(params, data_key, make_optimizer(self.config, numbers), numbers)
 
     def place(self, states: Sequence[RunState]) -> RunState:
-        """One state for all members, each leaf with a leading axis, from the members' states."""
+        """Returns the members' states as one, each leaf with a leading axis, placed on the devices."""
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
         return distributed.put(stacked, self.sharding)
 
     @property
     def abstract_states(self) -> RunState:
-        """Shapes, types and placement of the members' states."""
+        """Returns the shapes, types and placement of the members' states."""
         one = jax.eval_shape(self._init, np.uint32(0), self._numbers(self.config))
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=self.sharding), one
@@ -187,18 +187,19 @@ class Program:
         return nnx.to_pure_dict(nnx.state(self._build(key, numbers), nnx.Param))
 
     def _task(self, numbers: Numbers) -> Task:
-        """The task that a member trains on."""
+        """Returns the task that a member trains on."""
         own = numbers_of(numbers, "task")
         return partial(self.config.task, "task")(**own) if own else self.tasks[0]
 
     def model(self, params: PyTree) -> Model:
-        """The model with one member's parameters."""
+        """Returns the model with one member's parameters."""
         return self.structure.model(params)
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
-        """Maps a function of one member, and of what all share, over the members, on every device its own.
+        """Maps a function of one member, and of shared arguments, over the members that each device holds.
 
-        On a CPU, where batched small matmuls are slow, a device takes its members one after the other; else together.
+        A CPU device takes its members one after the other, since batched small matmuls are slow there; other devices
+        take them together.
         """
 
         def on_device(members: PyTree, *shared: PyTree) -> PyTree:
@@ -244,7 +245,7 @@ class Program:
             return lax.scan(step, state, None, length=length)
 
     def _place_sets(self) -> None:
-        """Puts the test sets of the distinct tasks on the devices, and which of them each member's is."""
+        """Puts the test sets of the distinct tasks on the devices, with the index of each member's task."""
         self._distinct = list(dict.fromkeys(self.tasks))
         which = np.array([self._distinct.index(task) for task in self.tasks], np.int32)
         self._which = distributed.put(which, self.sharding)
@@ -252,11 +253,11 @@ class Program:
         self._test_chunks = self._place(tests, P(None, *self.data_spec))
 
     def _place(self, sets: list[Example], spec: P) -> Example:
-        """The distinct tasks' sets as one, on the devices."""
+        """Stacks the distinct tasks' sets, and puts them on the devices."""
         return distributed.put(jax.tree.map(lambda *x: np.stack(x), *sets), NamedSharding(self.mesh, spec))
 
     def _chunked(self, batch: Example) -> Example:
-        """The batch as `(chunks, chunk, ...)`, padded by its last example so that every device gets as many."""
+        """Returns the batch as `(chunks, chunk, ...)`, padded with its last example to give devices equal shares."""
         size, devices = len(batch.mask), self.mesh.size
         chunks = devices * math.ceil(size / (devices * EVALUATION_CHUNK))
         chunk = math.ceil(size / chunks)
@@ -274,7 +275,7 @@ class Program:
         return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
 
     def _members(self, states: RunState) -> tuple[PyTree, PyTree, Array]:
-        """What a measurement takes of each member: parameters, numbers, and which task is its own."""
+        """Returns what a measurement needs from each member: parameters, numbers, and the index of its task."""
         return states.params, states.numbers, self._which
 
     def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> dict[str, Array]:
@@ -293,21 +294,21 @@ class Program:
         Args:
             probe: the probe.
             states: the members' states.
-            size: examples of each member's probe set.
+            size: number of examples in each member's probe set.
 
         Raises:
-            UserError: the probe does not accept what it is given.
+            UserError: the probe rejects its input.
         """
         answers = {task: answer_step(task, _probe_set(task, size)) for task in self._distinct}
         measured: dict[int, PyTree] = {}
-        for answer in dict.fromkeys(answers.values()):  # what a probe computes may depend on the answer's step
+        for answer in dict.fromkeys(answers.values()):  # a probe's computation may depend on the answer's step
             compiled, sets = self._measurement(probe, size, answer)
             with blame(f"probe {probe.name}"):
                 measured[answer] = distributed.fetch(compiled(self._members(states), sets))
         return [jax.tree.map(lambda leaf, i=i: leaf[i], measured[answers[task]]) for i, task in enumerate(self.tasks)]
 
     def _measurement(self, probe: Probe, size: int, answer: int) -> tuple[Callable, Example]:
-        """A probe's compiled function, and the probe sets; kept, since it is called at every evaluation."""
+        """Returns a probe's compiled function and the probe sets, cached since every evaluation needs them."""
         if (probe, size, answer) not in self._measuring:
 
             def measure(member: tuple[PyTree, Numbers, Array], sets: Example) -> PyTree:
@@ -326,7 +327,7 @@ def _structure(model: Model) -> Structure:
 
 
 def _folded(configs: Sequence[Config]) -> list[str]:
-    """Keys, but for the seed, in which configs differ.
+    """Returns the keys, apart from the seed, in which configs differ.
 
     Raises:
         ValueError: they differ in something that cannot be folded.
@@ -339,7 +340,7 @@ def _folded(configs: Sequence[Config]) -> list[str]:
 
 
 class _Shared:
-    """Configs as far as their compiled program goes: two lists with the same program are equal."""
+    """Configs that compare equal if they share a compiled program."""
 
     def __init__(self, configs: Sequence[Config]):
         self.configs = configs
@@ -361,5 +362,5 @@ def _program(shared: _Shared, devices: tuple[jax.Device, ...]) -> Program:
 
 
 def program(configs: Sequence[Config], devices: Sequence[jax.Device] | None = None) -> Program:
-    """The program of a population: compiled once for all runs that differ in foldable numbers alone."""
+    """Returns the program of a population, compiled once for all runs that differ only in foldable numbers."""
     return _program(_Shared(configs), tuple(devices or jax.devices()))

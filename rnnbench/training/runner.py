@@ -1,4 +1,4 @@
-"""The host's loop: build, then segment by segment train, evaluate, record and checkpoint; resume where it stopped."""
+"""The host's loop: for each segment, train, evaluate, record and checkpoint; resume where training stopped."""
 
 import functools
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ from rnnbench.training.switches import refuse_switches
 
 
 def train(*configs: Config) -> list[Row]:
-    """Trains a population as one program, or resumes it, or finds it complete.
+    """Trains a population as one program. Resumes it if it was interrupted, and skips it if it is complete.
 
     Args:
-        configs: its runs; they differ in foldable numbers alone.
+        configs: the runs' configurations; they differ only in foldable numbers.
 
     Returns:
         The runs' rows of the runs table.
 
     Raises:
-        DivergedError: the loss or gradient of some run became NaN or infinite. What was recorded stays, and the other
-            runs are trained to their end.
-        UserError: the config or the output folder does not serve.
+        DivergedError: the loss or gradient of a run became NaN or infinite. What was recorded is kept, and the other
+            runs are trained to the end.
+        UserError: the configuration or the output folder cannot be used.
     """
     rows = _train(configs)
     if diverged := [row for row in rows if row["status"] == "diverged"]:
@@ -70,16 +70,16 @@ def _train(configs: Sequence[Config]) -> list[Row]:
         return rows
     if config.compilation_cache:
         use_compilation_cache()
-    # Before the folder is taken: a config that cannot be built, or whose probes do not exist, leaves none.
+    # Before the folder is taken, so that a config that cannot be built creates no folder.
     session = Session(configs, label)
     with _records(folder, config) as records:
-        if rows := distributed.lead(lambda: _complete(folder)):  # by the process that held the folder until now
+        if rows := distributed.lead(lambda: _complete(folder)):  # another process finished it while this one compiled
             return rows
         return session.run(records)
 
 
 def _records(folder: Path, config: Config) -> Records | Unrecorded:
-    """The job's folder, of which the leader takes hold."""
+    """Returns the owner of the job's folder in the leader, and a stand-in elsewhere."""
     held: list[Records] = []
     distributed.lead(lambda: held.append(Records(folder, recorded(config), overwrite=config.overwrite)))
     return held[0] if held else Unrecorded(folder)
@@ -91,23 +91,23 @@ def _folder(configs: Sequence[Config]) -> Path:
 
 
 def _complete(folder: Path) -> list[Row]:
-    """The job's rows if every run of it is complete and recorded to the end, else none."""
+    """Returns the job's rows if all its runs are complete and fully recorded, otherwise none."""
     rows = read_runs(folder)
     return rows if is_complete(folder, rows) else []
 
 
 class Session:
-    """One session of a population's training: from its start or its last checkpoint to its end, or to a kill."""
+    """One session of a population's training: from its start or last checkpoint until it ends or is killed."""
 
     def __init__(self, configs: Sequence[Config], label: str):
         """Compiles the program.
 
         Args:
-            configs: the members'.
-            label: names the job for whoever watches.
+            configs: the members' configurations.
+            label: the name of the job in what is printed.
 
         Raises:
-            UserError: the config's objects cannot be built, or do not go together.
+            UserError: the objects in the configuration cannot be built, or do not fit together.
         """
         self.configs, self.label = configs, label
         self.config = configs[0]
@@ -118,7 +118,7 @@ class Session:
         self.program.compile()
 
     def run(self, records: Records | Unrecorded) -> list[Row]:
-        """Trains to the end; returns the runs' rows."""
+        """Trains to the end, and returns the runs' rows."""
         self.records = records
         self.checkpoints = Checkpoints(records.folder / "checkpoints", self.config.train.checkpoint_seconds)
         try:
@@ -159,12 +159,12 @@ class Session:
         return self.program.place([self.program.init(config) for config in self.configs])
 
     def _evaluate(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int) -> dict[str, float]:
-        """Evaluates, and records the segment that ended at `step`; returns what the progress shows.
+        """Evaluates and records the segment that ended at `step`. Returns the numbers to show as progress.
 
         Args:
             step: training steps done.
             states: the members' states.
-            scalars: of every step of the segment; none before the first one.
+            scalars: the scalars of every step of the segment; empty before the first segment.
             first: number of the segment's first step.
         """
         outcomes, every = self.outcomes, self.config.train.log_every
@@ -204,7 +204,7 @@ class Session:
     def _measure(
         self, probes: Sequence[Probe], size: int, step: int, states: RunState, ids: Sequence[str | None]
     ) -> tuple[list[tables.Tables], dict[str, float]]:
-        """What probes record of the runs with an id, and their headlines: medians over the runs."""
+        """Returns what probes record for the runs with an id, and the medians of their headlines over these runs."""
         probed: list[tables.Tables] = []
         headlines: dict[str, float] = {}
         model = self.program.template
@@ -223,7 +223,7 @@ class Session:
         self.logger.write(step, found)
 
     def _finish(self, step: int, states: RunState) -> None:
-        """The last checkpoint, what is shown to readers, and the statuses."""
+        """Writes the last checkpoint, the final probes and completions, and the statuses."""
         outcomes = self.outcomes
         outcomes.finish()
         ids = outcomes.left()
@@ -240,7 +240,7 @@ class Session:
         self.logger.finish([row["status"] for row in outcomes.rows])
 
     def _scores(self) -> dict[str, float]:
-        """Medians over the runs of the last training loss and test score."""
+        """Returns the medians over the runs of the last training loss and test score."""
         score, rows = self.program.tasks[0].score, self.outcomes.rows
         return {
             "loss": float(np.median([row.get("final.train.loss", np.nan) for row in rows])),

@@ -1,4 +1,4 @@
-"""One run's state and its training step, as pure functions."""
+"""A run's state and its training step, as pure functions."""
 
 from typing import Any, NamedTuple
 
@@ -15,15 +15,15 @@ from rnnbench.probes.omega import omega
 from rnnbench.tasks.base import Task
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
-"""Numbers in which the members of a population differ, by key of the configuration."""
+"""Numbers in which the members of a population differ, by configuration key."""
 
 
 class Structure(NamedTuple):
     """A model without its parameters.
 
     Attributes:
-        graphdef: its modules, as `flax.nnx` splits them off.
-        constants: what it holds besides parameters.
+        graphdef: the modules, as `flax.nnx.split` returns them.
+        constants: everything in the model that is not a parameter.
     """
 
     graphdef: nnx.GraphDef
@@ -35,16 +35,16 @@ class Structure(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """Everything that a run needs to resume exactly where it is.
+    """Everything that a run needs to resume exactly where it stopped.
 
     Attributes:
         step: number of training steps done.
         key: the run's key: step n draws its data from `fold_in(key, n)`, so there is no iterator to save.
         params: the model's parameters.
-        opt_state: the optimizer's state, its numbers (learning rate, ...) among it.
-        diverged_at: number of the step whose loss, gradient or updated parameters were not finite, else -1. The
-            step is not taken, and no later one.
-        numbers: those in which the members of its population differ.
+        opt_state: the optimizer's state, including its numbers (learning rate, ...).
+        diverged_at: number of the step whose loss, gradient or updated parameters were not finite, otherwise -1.
+            Neither this step nor any later one is taken.
+        numbers: the numbers in which the members of the run's population differ.
     """
 
     step: Int[Array, ""]
@@ -63,8 +63,8 @@ def init_state(
     Args:
         params: the model's parameters.
         data_key: the key from which every step draws its data.
-        optimizer: the one that will be given to `train_step`.
-        numbers: those in which the members of the run's population differ.
+        optimizer: the optimizer that `train_step` will use.
+        numbers: the numbers in which the members of the run's population differ.
     """
     return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers)
 
@@ -80,26 +80,25 @@ def train_step(
     omega_weight: float | Float[Array, ""] | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
-    """Takes one step: draws a batch, takes the gradient, clips it and updates the parameters.
+    """Takes one step: draws a batch, computes the gradient, clips it and updates the parameters.
 
     Args:
-        state: the run's.
-        structure: the model's.
+        state: the run's state.
+        structure: the model's structure.
         task: draws the examples and scores the outputs.
         optimizer: clips the gradient and updates the parameters.
         batch_size: examples in the whole batch.
-        steps: the run's length: later steps leave the state as it is.
-        clip_norm: the global norm above which the optimizer clips gradients; None if it clips none.
+        steps: number of steps in the run; later steps leave the state unchanged.
+        clip_norm: the global norm above which the optimizer clips gradients; None if it does not clip.
         omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
-            gradient is taken; the scalar `loss` is without it. None: it is not computed.
-        batch_axis: name of the mapped axis over which the batch is spread, if it is. Every device draws its
-            part of the same keys, so that the data do not depend on the number of devices.
+            gradient is taken; the scalar `loss` does not include it. None means that it is not computed.
+        batch_axis: name of the mapped axis over which the batch is split, if any. Each device draws its share of the
+            same keys, so that the data do not depend on the number of devices.
 
     Returns:
-        The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before
-        clipping), `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` where the optimizer has one, and
-        `omega` where it is computed.
-        All are NaN at a step that was not done.
+        The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before clipping),
+        `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` if the optimizer has one, and `omega` if it is
+        computed. All are NaN for a step that was not taken.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
     if batch_axis is not None:
@@ -120,8 +119,8 @@ def train_step(
     metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
     metrics |= regularisers
     if batch_axis is not None:
-        # As one vector: devices wait for one another once, not once an array. With 20 to 50 units, a step of the RNN
-        # takes two thirds of the time, one of the LSTM four fifths.
+        # As one vector, devices wait for each other once instead of once per array. With 20 to 50 units, this cuts a
+        # step of the RNN to two thirds of the time, and of the LSTM to four fifths.
         vector, unravel = ravel_pytree((loss, gradient, metrics))
         loss, gradient, metrics = unravel(lax.pmean(vector, batch_axis))
 
@@ -135,7 +134,7 @@ def train_step(
     if (learning_rate := _learning_rate(opt_state)) is not None:
         scalars["learning_rate"] = learning_rate
     active = (state.step < steps) & (state.diverged_at < 0)
-    # After the last step no other loss is computed that would show what became of the parameters.
+    # The parameters are checked too: after the last step, no further loss would show that they diverged.
     finite = jnp.isfinite(loss) & jnp.isfinite(norm) & _all_finite(params)
     moved = active & finite
     params, opt_state = jax.tree.map(
@@ -153,7 +152,7 @@ def train_step(
 
 
 def _dotted(path: Any) -> str:
-    """`layers.0.kernel` for the path of a parameter."""
+    """Returns the dotted name of a parameter's path, such as `layers.0.kernel`."""
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
@@ -162,7 +161,7 @@ def _all_finite(params: PyTree) -> Bool[Array, ""]:
 
 
 def _learning_rate(opt_state: PyTree) -> Array | None:
-    """Returns the learning rate that the last update used; None where no number of the optimizer has this name.
+    """Returns the learning rate that the last update used, or None if the optimizer has no number of this name.
 
     `optax.inject_hyperparams` evaluates a schedule in the update and keeps the result in the state that it returns.
     """

@@ -1,4 +1,4 @@
-"""Switches of JAX that change a run's numbers without being in its configuration."""
+"""JAX switches that change a run's numbers without being part of its configuration."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ NEEDED: dict[str, tuple[Any, ...]] = {
     "jax_random_seed_offset": (0,),
     "jax_high_dynamic_range_gumbel": (False,),
 }
-"""What a run needs them to be. Switches that only raise errors, log, or change the rounding are free."""
+"""The values that runs need. Switches that only raise errors, log or change the rounding may be set freely."""
 
 INSTEAD = {"jax_default_matmul_precision": "; train.matmul_precision sets it for a run's training steps"}
-"""Keys of the configuration that do what a switch does."""
+"""Configuration keys to use in place of a switch."""
 
 
 def refuse_switches() -> None:
-    """Checks that JAX is set as every run of this configuration has it, so that one id stands for one set of numbers.
+    """Checks that no JAX switch changes the numbers of a run, so that equal run ids mean equal numbers.
 
     Raises:
-        UserError: a switch is set to something else, by the environment or by code that was imported.
+        UserError: a switch has another value, set by the environment or by imported code.
     """
     for switch, needed in NEEDED.items():
         if (value := _value(switch, needed[0])) not in needed:
@@ -38,7 +38,7 @@ def refuse_switches() -> None:
 
 
 def _value(switch: str, default: Any) -> Any:
-    """The switch as it is set; a version of JAX may lack it."""
+    """Returns the value of a switch, or `default` if this version of JAX does not have it."""
     value = getattr(jax.config, switch, default)
     return value.name.lower() if hasattr(value, "name") else value
 

@@ -1,4 +1,4 @@
-"""From what a program measured to the tables of the records, each of a whole population."""
+"""Converts what a program measured to the tables of the records, each for a whole population."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,14 +24,14 @@ def train_metrics(
     done: Sequence[int],
     every: int,
 ) -> pa.Table:
-    """Returns rows of `metrics` of a segment's training steps: means over windows, named by their last step.
+    """Returns rows of `metrics` for a segment's training steps: means over windows, labelled with their last step.
 
     Args:
-        scalars: every step's scalars.
-        run_ids: the members'; None: nothing of that member is recorded.
+        scalars: the scalars of every step.
+        run_ids: the members' run ids; None for a member that is not recorded.
         first: number of the segment's first step, from 1.
-        done: number of the last step that each member did; later ones are ignored.
-        every: steps in a window; the segment's end closes one early.
+        done: number of the last step that each member took; later ones are ignored.
+        every: steps in a window; the last window may be shorter.
     """
     parts = []
     for i, (run_id, last) in enumerate(zip(run_ids, done, strict=True)):
@@ -47,17 +47,17 @@ def train_metrics(
 
 
 def last_losses(train: pa.Table) -> dict[str, float]:
-    """Returns each run's last loss in rows that `train_metrics` made, by run id."""
+    """Returns each run's last loss by run id, from rows that `train_metrics` returned."""
     losses = train.filter(pc.equal(train["metric"], "loss"))
     return dict(zip(losses["run_id"].to_pylist(), losses["value"].to_pylist(), strict=True))
 
 
 def evaluation_metrics(summaries: Sequence[Mapping[str, float]], run_ids: Sequence[str | None], step: int) -> pa.Table:
-    """Returns rows of `metrics` of an evaluation.
+    """Returns rows of `metrics` for an evaluation.
 
     Args:
         summaries: each member's test summary.
-        run_ids: the members'; None: nothing of that member is recorded.
+        run_ids: the members' run ids; None for a member that is not recorded.
         step: training steps done.
     """
     return make_table(
@@ -77,13 +77,13 @@ def scores(
     run_ids: Sequence[str | None],
     step: int,
 ) -> pa.Table:
-    """Returns rows of `scores`: the test score broken down by what each task names in `breakdowns`.
+    """Returns rows of `scores`: the test score for each of the task's `breakdowns`.
 
     Args:
         tests: metrics of every example of the test set.
-        tasks: the members'.
-        test_sets: the members', as NumPy arrays.
-        run_ids: the members'; None: nothing of that member is recorded.
+        tasks: the members' tasks.
+        test_sets: the members' test sets, as NumPy arrays.
+        run_ids: the members' run ids; None for a member that is not recorded.
         step: training steps done.
     """
     parts = []
@@ -101,7 +101,7 @@ def scores(
 
 
 def bins(values: Int[np.ndarray, " size"], *, logarithmic: bool) -> list[tuple[int, int]]:
-    """Returns the inclusive bins that hold any of the values: 1-2, 3-4, 5-8, ... if logarithmic, else one for each."""
+    """Returns the inclusive bins that contain values: 1-2, 3-4, 5-8, ... if logarithmic, otherwise one per value."""
     present = np.unique(values).tolist()
     if not logarithmic:
         return [(value, value) for value in present]
@@ -117,14 +117,14 @@ def probe_tables(
     run_ids: Sequence[str | None],
     step: int,
 ) -> Tables:
-    """Returns the tables of a probe, and the rows that it adds to `metrics`; those without rows are left out.
+    """Returns the tables of a probe, and the rows that it adds to `metrics`. Empty tables are left out.
 
     Args:
         probe: the probe.
-        measured: what it measured of each member.
-        model: the members' structure.
-        tasks: the members'.
-        run_ids: the members'; None: nothing of that member is recorded.
+        measured: what it measured in each member.
+        model: the structure of the members' model.
+        tasks: the members' tasks.
+        run_ids: the members' run ids; None for a member that is not recorded.
         step: training steps done.
 
     Raises:
@@ -144,13 +144,13 @@ def probe_tables(
 
 
 def showcase(shown: Mapping[str, Sequence[Completion]], step: int) -> pa.Table:
-    """Returns the `showcase` table from how each run completes its task's sentences, by run id."""
+    """Returns the `showcase` table from each run's completions of its task's sentences, by run id."""
     schema = SCHEMAS["showcase"]
     rows = [{"run_id": run_id, "step": step, **row._asdict()} for run_id, of_run in shown.items() for row in of_run]
     return pa.Table.from_pylist(rows, schema=schema)
 
 
 def merged(*several: Tables) -> Tables:
-    """Returns all tables by name, those of one name one after the other."""
+    """Returns all tables by name; tables with the same name are concatenated."""
     names = dict.fromkeys(name for tables in several for name in tables)
     return {name: pa.concat_tables([tables[name] for tables in several if name in tables]) for name in names}

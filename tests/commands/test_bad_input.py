@@ -54,7 +54,7 @@ def folder() -> Path:
         ),
         (
             ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
-            "model.cell: bias_init names ['forgt'], which are not gates; the gates are ['input', 'forget', ",
+            "model.cell.bias_init: 'forgt' is none of the gates that have one, which are input, forget, candidate, ",
         ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
         (

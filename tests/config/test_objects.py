@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import rnnbench.cells
-from rnnbench.config import objects as targets
+from rnnbench.config import objects
 from rnnbench.config.schema import CELL_ARGUMENTS
 from rnnbench.errors import UserError
 
@@ -28,7 +28,7 @@ ADAM = {"_target_": "optax.adam", "learning_rate": 1e-3}
     ],
 )
 def test_what_optax_takes_is_accepted(values: dict[str, Any]) -> None:
-    targets.checked(ADAM | values, "optimizer")
+    objects.checked(ADAM | values, "optimizer")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_optax_takes_is_accepted(values: dict[str, Any]) -> None:
 )
 def test_what_optax_does_not_take_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
-        targets.checked(ADAM | values, "optimizer")
+        objects.checked(ADAM | values, "optimizer")
     assert message in str(error.value)
 
 
@@ -63,10 +63,10 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
         "_target_": f"flax.nnx.{cell}",
         "recurrent_kernel_init": {"_target_": "jax.nn.initializers.orthogonal", "scale": 1},
     }
-    build = targets.partial(node, "model.cell", given=CELL_ARGUMENTS)
+    build = objects.partial(node, "model.cell", given=CELL_ARGUMENTS)
     assert isinstance(build(2, 3, rngs=nnx.Rngs(0)), getattr(nnx, cell))
     with pytest.raises(UserError, match=r"model\.cell\.keep_rngs: expected true or false, got 'no'"):
-        targets.checked(node | {"keep_rngs": "no"}, "model.cell", given=CELL_ARGUMENTS)
+        objects.checked(node | {"keep_rngs": "no"}, "model.cell", given=CELL_ARGUMENTS)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_cells_of_flax_are_accepted(cell: str) -> None:
 )
 def test_what_a_constructor_hands_on_to_its_base_is_checked(options: dict[str, Any], message: str) -> None:
     lstm = {"_target_": "rnnbench.cells.LSTM"}
-    targets.checked(lstm | {"use_bias": False}, "model.cell", given=CELL_ARGUMENTS)
+    objects.checked(lstm | {"use_bias": False}, "model.cell", given=CELL_ARGUMENTS)
     with pytest.raises(UserError, match=message):
-        targets.checked(lstm | options, "model.cell", given=CELL_ARGUMENTS)
+        objects.checked(lstm | options, "model.cell", given=CELL_ARGUMENTS)
 
 
 def test_a_word_is_no_list_of_letters() -> None:
     node = {"_target_": "rnnbench.tasks.SentenceCompletion", "kinds": "tense"}
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
-        targets.checked(node, "task")
-    targets.checked(node | {"kinds": ["tense"]}, "task")
+        objects.checked(node, "task")
+    objects.checked(node | {"kinds": ["tense"]}, "task")
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, got"):
-        targets.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
+        objects.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_numbers_have_the_type_of_their_argument(
     (tmp_path / "numbers_by_default.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     given = CELL_ARGUMENTS if "cells" in node["_target_"] else ()
-    found = targets.checked(node, "it", given)[key]
+    found = objects.checked(node, "it", given)[key]
     assert repr(found) == repr(value)
 
 
 def test_numbers_of_nested_nodes_have_the_type_of_their_argument() -> None:
     schedule = {"_target_": "optax.cosine_decay_schedule", "init_value": 1, "decay_steps": 10}
-    found = targets.checked(ADAM | {"learning_rate": schedule}, "optimizer")["learning_rate"]
+    found = objects.checked(ADAM | {"learning_rate": schedule}, "optimizer")["learning_rate"]
     assert {key: type(value) for key, value in found.items()} == {
         "_target_": str,
         "init_value": float,
@@ -131,8 +131,8 @@ def test_numbers_of_nested_nodes_have_the_type_of_their_argument() -> None:
 
 def test_a_function_by_its_name() -> None:
     node = {"_target_": "rnnbench.cells.VanillaRNN", "recurrent_kernel_init": "rnnbench.cells.identity_matrix"}
-    assert targets.checked(node, "model.cell", CELL_ARGUMENTS) == node, "the name is what identifies it"
-    build = targets.partial(node, "model.cell", CELL_ARGUMENTS)
+    assert objects.checked(node, "model.cell", CELL_ARGUMENTS) == node, "the name is what identifies it"
+    build = objects.partial(node, "model.cell", CELL_ARGUMENTS)
     assert build.keywords == {"recurrent_kernel_init": rnnbench.cells.identity_matrix}
     np.testing.assert_array_equal(build(2, 3, rngs=nnx.Rngs(0)).recurrent_kernel[...], np.eye(3))
 
@@ -140,7 +140,7 @@ def test_a_function_by_its_name() -> None:
 def test_functions_by_their_names_for_some_gates() -> None:
     constant = {"_target_": "jax.nn.initializers.constant", "value": 2}
     node = {"_target_": "rnnbench.cells.LSTM", "bias_init": {"forget": "jax.nn.initializers.ones", "input": constant}}
-    cell = targets.partial(node, "model.cell", CELL_ARGUMENTS)(2, 3, rngs=nnx.Rngs(0))
+    cell = objects.partial(node, "model.cell", CELL_ARGUMENTS)(2, 3, rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(cell.bias[...], np.repeat([2.0, 1.0, 0.0, 0.0], 3))
 
 
@@ -164,7 +164,7 @@ def test_functions_by_their_names_for_some_gates() -> None:
 )
 def test_what_is_no_function_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
-        targets.checked({"_target_": "rnnbench.cells.LSTM"} | values, "model.cell", CELL_ARGUMENTS)
+        objects.checked({"_target_": "rnnbench.cells.LSTM"} | values, "model.cell", CELL_ARGUMENTS)
     assert message in str(error.value)
 
 
@@ -172,7 +172,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "needy.py").write_text("import a_package_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="needs the package a_package_that_is_not_there, which is not installed"):
-        targets.checked({"_target_": "needy.Cell"}, "model.cell")
+        objects.checked({"_target_": "needy.Cell"}, "model.cell")
 
 
 def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,16 +185,16 @@ def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path)
     value, key = ({"_target_": "moody.Task", "error": error} for error in ("value", "key"))
     with pytest.raises(UserError, match=r"^task: no good$"):
-        targets.instantiate(value, "task")
+        objects.instantiate(value, "task")
     with pytest.raises(UserError, match=r"^task: no good$"):
-        targets.instantiate({"_target_": "moody.Task", "error": "", "inner": value}, "task")
+        objects.instantiate({"_target_": "moody.Task", "error": "", "inner": value}, "task")
     with pytest.raises(KeyError):
-        targets.instantiate(key, "task")
+        objects.instantiate(key, "task")
     with pytest.raises(KeyError):
-        targets.instantiate({"_target_": "moody.Task", "error": "", "inner": key}, "task")
+        objects.instantiate({"_target_": "moody.Task", "error": "", "inner": key}, "task")
 
 
 def test_partial_leaves_out_the_name() -> None:
-    build = targets.partial(ADAM | {"name": "mine"}, "optimizer")
+    build = objects.partial(ADAM | {"name": "mine"}, "optimizer")
     assert isinstance(build, functools.partial)
     assert build.keywords == {"learning_rate": 1e-3}

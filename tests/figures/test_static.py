@@ -331,9 +331,9 @@ def test_gates_are_drawn_word_by_word_unit_by_unit(runs):
     assert panels[0].collections[0].norm.vmin == 0
     signed = plots.gate_traces(traces_of("gru1", sign=-1.0), runs).axes[0].collections[0]
     assert (signed.norm.vmin, signed.norm.vmax) == (-1, 1)
-    with pytest.raises(UserError, match="no gates were recorded word by word of run gru0"):
+    with pytest.raises(UserError, match="no gates were recorded word by word for run gru0"):
         plots.gate_traces(traces_of("gru1"), runs, "gru0")
-    with pytest.raises(UserError, match="no gates were recorded word by word of any run"):
+    with pytest.raises(UserError, match="no gates were recorded word by word for any run"):
         plots.gate_traces(traces_of("gone"), runs)
 
 

@@ -93,7 +93,7 @@ def test_every_figure_of_the_readmes_is_drawn() -> None:
     source = "\n".join(cell.source for cell in code_cells(path))
     pages = [ROOT / "README.md", ROOT / "experiments/quickstart/README.md", ROOT / "experiments/sweep_300/README.md"]
     embedded = {name for page in pages for name in re.findall(r"\]\(\S*?figures/(\w+)\.png\)", page.read_text())}
-    drawn = {"gates_lstm": "gate_traces", "learning_rates": "score_by_value", "score_by_distance": "scores_by"}
+    drawn = {"gate_traces_lstm": "gate_traces", "learning_rates": "score_by_value", "score_by_distance": "scores_by"}
     assert "score_by_distance" in embedded
     assert not [name for name in sorted(embedded) if drawn.get(name, f"plots.{name}(") not in source]
 

@@ -75,11 +75,11 @@ def test_runs_keep_the_types_of_their_columns(folder):
 
 
 @pytest.mark.parametrize(("stop", "restored"), [(0, None), (0, 0), (300, 100), (300, 300), (500, 400), (500, None)])
-def test_a_resumed_job_leaves_the_bytes_of_an_undisturbed_one(tmp_path, stop, restored):
-    train(tmp_path / "undisturbed", None, 500)
+def test_a_resumed_job_leaves_the_bytes_of_an_uninterrupted_one(tmp_path, stop, restored):
+    train(tmp_path / "uninterrupted", None, 500)
     train(tmp_path / "resumed", None, stop)
     train(tmp_path / "resumed", restored, 500)
-    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "uninterrupted")
     assert len(json.loads((tmp_path / "resumed/provenance.json").read_text())["sessions"]) == 2
 
 

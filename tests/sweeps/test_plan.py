@@ -172,7 +172,7 @@ def test_an_interrupted_population_resumes_as_it_was(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped after its first segment, and asked for with more seeds: the three resume, the fourth is new."""
-    assert sweep(tiny, tmp_path / "undisturbed", "seed=range(3)", "train.checkpoint_seconds=0") == 0
+    assert sweep(tiny, tmp_path / "uninterrupted", "seed=range(3)", "train.checkpoint_seconds=0") == 0
     save = runner.Checkpoints.save
 
     def stop(self: object, step: int, states: object, *, force: bool = False) -> None:
@@ -187,10 +187,10 @@ def test_an_interrupted_population_resumes_as_it_was(
     runs = rnnbench.load_runs(tmp_path / "stopped")
     assert list(runs.status) == ["finished"] * 4
     assert len({*runs.folder}) == 2
-    undisturbed = rnnbench.load_metrics(tmp_path / "undisturbed")
+    uninterrupted = rnnbench.load_metrics(tmp_path / "uninterrupted")
     stopped = rnnbench.load_metrics(tmp_path / "stopped")
-    stopped = stopped[stopped.run_id.isin(undisturbed.run_id)].reset_index(drop=True)
-    assert undisturbed.equals(stopped)
+    stopped = stopped[stopped.run_id.isin(uninterrupted.run_id)].reset_index(drop=True)
+    assert uninterrupted.equals(stopped)
 
 
 def test_a_job_that_another_process_trains_is_waited_for(

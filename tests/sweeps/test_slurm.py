@@ -91,7 +91,7 @@ def rnns_with_batches_of_6(output: Path) -> list[Path]:
     return [path.parent for path in output.glob("adding-rnn-*/config.yaml") if "batch_size: 6\n" in path.read_text()]
 
 
-def test_a_preempted_job_is_queued_again_and_ends_undisturbed(
+def test_a_preempted_job_is_requeued_and_ends_as_an_uninterrupted_one(
     cluster: dict[str, str], tiny: list[str], tmp_path: Path
 ) -> None:
     long = ["train.steps=300", "train.eval_every=5", "train.checkpoint_seconds=0", "devices=1"]
@@ -131,8 +131,8 @@ def test_a_preempted_job_is_queued_again_and_ends_undisturbed(
 
     alone = rnnbench_command(tiny, tmp_path / "alone", *long, "model=rnn", "train.batch_size=6", "-m", "seed=0,1")
     subprocess.run(alone, check=True, capture_output=True)
-    undisturbed, disturbed = rnnbench.load_metrics(tmp_path / "alone"), rnnbench.load_metrics(folder)
-    assert undisturbed.equals(disturbed)
+    uninterrupted, interrupted = rnnbench.load_metrics(tmp_path / "alone"), rnnbench.load_metrics(folder)
+    assert uninterrupted.equals(interrupted)
 
 
 def test_a_job_of_several_processes(cluster: dict[str, str], tiny: list[str], tmp_path: Path) -> None:

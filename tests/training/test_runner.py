@@ -20,9 +20,10 @@ from rnnbench.config.identity import run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError, UserError
 from rnnbench.records.writer import Records
+from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.program import Program, program
-from rnnbench.training.step import RunState, runner
+from rnnbench.training.step import RunState
 
 Compose = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
@@ -91,7 +92,7 @@ def test_a_crash_while_it_finishes_loses_nothing(
         with contextlib.suppress(DivergedError):
             runner.train(compose(f"output={tmp_path / output}", "train.eval_every=8", *rate))
 
-    train("undisturbed")
+    train("uninterrupted")
     original = getattr(Records, method)
 
     def crash(self: Records, *arguments: object) -> None:
@@ -104,9 +105,9 @@ def test_a_crash_while_it_finishes_loses_nothing(
         with pytest.raises(RuntimeError, match="pulled the plug"):
             train("crashed")
     train("crashed")
-    [undisturbed], [crashed] = (list((tmp_path / name).iterdir()) for name in ("undisturbed", "crashed"))
+    [uninterrupted], [crashed] = (list((tmp_path / name).iterdir()) for name in ("uninterrupted", "crashed"))
     assert rnnbench.load_runs(crashed).status.item() == ("diverged" if diverging else "finished")
-    assert bytes_of(crashed) == bytes_of(undisturbed)
+    assert bytes_of(crashed) == bytes_of(uninterrupted)
 
 
 def test_another_config_gets_a_folder_of_its_own(compose: Compose, output: str) -> None:
@@ -197,14 +198,14 @@ def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) ->
 TWENTY_SEGMENTS = ["model=gru", "train.steps=120", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
 
 
-def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_does(
+def test_killed_again_and_again_it_ends_bit_for_bit_where_an_uninterrupted_run_does(
     compose: Compose, tiny: list[str], tmp_path: Path
 ) -> None:
     def command(output: Path) -> list[str]:
         return [sys.executable, "-m", "rnnbench", *tiny, *TWENTY_SEGMENTS, f"output={output}"]
 
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run(command(tmp_path / "undisturbed"), env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(command(tmp_path / "uninterrupted"), env=environment, check=True, capture_output=True, timeout=120)
     kills = []
     for after in (2, 7, 13):
         process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stderr=subprocess.DEVNULL)
@@ -217,16 +218,16 @@ def test_killed_again_and_again_it_ends_bit_for_bit_where_an_undisturbed_run_doe
         [folder] = (tmp_path / "killed").iterdir()
     assert kills == [-signal.SIGKILL] * 3, "it was finished before it could be killed: make it longer"
     subprocess.run(command(tmp_path / "killed"), env=environment, check=True, capture_output=True, timeout=120)
-    [undisturbed] = (tmp_path / "undisturbed").iterdir()
+    [uninterrupted] = (tmp_path / "uninterrupted").iterdir()
     sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
     assert len(sessions) == 4
     assert all(later["from_step"] > 0 for later in sessions[1:]), "it began again instead of going on"
-    assert bytes_of(folder) == bytes_of(undisturbed)
+    assert bytes_of(folder) == bytes_of(uninterrupted)
     shared = program([compose(*TWENTY_SEGMENTS)], jax.local_devices()[:2])
-    (at, after_kills), (_, never_killed) = (restore(job, shared) for job in (folder, undisturbed))
+    (at, after_kills), (_, never_killed) = (restore(job, shared) for job in (folder, uninterrupted))
     assert at == 120
     jax.tree.map(np.testing.assert_array_equal, after_kills.params, never_killed.params)
     jax.tree.map(np.testing.assert_array_equal, after_kills.opt_state, never_killed.opt_state)
     pd.testing.assert_frame_equal(
-        rnnbench.load_metrics(tmp_path / "killed"), rnnbench.load_metrics(tmp_path / "undisturbed")
+        rnnbench.load_metrics(tmp_path / "killed"), rnnbench.load_metrics(tmp_path / "uninterrupted")
     )

@@ -1,6 +1,6 @@
-"""Hydra's hook for `rnnbench.sweeps.plan`: Hydra looks for sweepers in this namespace package alone.
+"""Connects `rnnbench.sweeps.plan` to Hydra, which looks for sweepers only in this namespace package.
 
-It is imported at every start, so it imports little.
+This module is imported at every start, so it imports little.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from rnnbench.errors import DivergedError, FailedJobsError
 
 @dataclasses.dataclass
 class FoldingSweeperConf:
-    """`hydra.sweeper`: `params` are axes of a study, which the command line overrides."""
+    """The node `hydra.sweeper`. Its `params` are the axes of a study, which the command line can override."""
 
     _target_: str = "hydra_plugins.folding.FoldingSweeper"
     params: dict[str, str] | None = None
@@ -31,7 +31,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="folding", node=Folding
 
 
 class FoldingSweeper(Sweeper):
-    """Sweeps every combination, those that differ in foldable numbers alone as one job."""
+    """Sweeps every combination. Those that differ only in foldable numbers form one job."""
 
     context: HydraContext
     config: DictConfig

@@ -1,4 +1,4 @@
-"""HTML from templates, which escape all text that is not markup already."""
+"""HTML from templates, which escape all text that is not already markup."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,21 +18,21 @@ _ENVIRONMENT = Environment(
 )
 
 parts: Any = _ENVIRONMENT.get_template("parts.html").module
-"""The macros of parts.html, each of which returns markup."""
+"""The macros of parts.html. Each returns markup."""
 
 
 def page(**values: Any) -> str:
-    """Returns the whole page: report.html with these values."""
+    """Returns the complete page: report.html filled with these values."""
     return _ENVIRONMENT.get_template("report.html").render(values)
 
 
 def source(name: str) -> Markup:
-    """Returns a file beside the templates, such as report.js, as it is."""
+    """Returns a file beside the templates, such as report.js, unchanged."""
     return Markup(_TEMPLATES.get_source(_ENVIRONMENT, name)[0])
 
 
 def joined(markup: Iterable[Markup]) -> Markup:
-    """Returns markup below markup."""
+    """Returns pieces of markup, one below the other."""
     return Markup("\n").join(markup)
 
 

@@ -1,4 +1,4 @@
-"""What the page is about: the runs of a folder, and which of them its figures draw."""
+"""The runs of a folder, and which of them the figures of the page draw."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from rnnbench.figures.looks import Look, setting_looks
 from rnnbench.figures.probed import Draw
 
 MAX_SETTINGS = 24
-"""Of a task, that figures draw."""
+"""Maximum number of settings of a task that figures draw."""
 
 
 class Results(NamedTuple):
     """The runs of a folder.
 
     Attributes:
-        folder: where they are.
+        folder: the results folder.
         runs: from `load_runs`.
-        labelled: what `label_runs` makes of them.
+        labelled: the result of `label_runs`.
         drawn: the rows of `labelled` whose settings the figures draw.
-        looks: of all settings.
-        drawers: for each table that probes fill the functions that draw it.
+        looks: the looks of all settings.
+        drawers: the functions that draw each table of a probe.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ def read(folder: Path, drawers: Mapping[str, Sequence[Draw]]) -> Results:
 
 
 def about(results: Results) -> str:
-    """Returns how many runs there are, and which settings are drawn where not all are."""
+    """Returns how many runs there are, and which settings are drawn if not all are."""
     counts = Counter("unfinished" if status == "running" else status for status in results.labelled["status"])
     told = ", ".join(f"{counts[kind]} {kind}" for kind in ("finished", "diverged", "unfinished") if counts[kind])
     text = f"{len(results.runs)} runs: {told}."
@@ -61,7 +61,7 @@ def about(results: Results) -> str:
 
 
 def _drawn(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Returns the runs of each task's best settings by the median, as many as a figure can tell apart."""
+    """Returns the runs of each task's best settings by median, as many as a figure can distinguish."""
     kept = []
     for _, of_task in labelled.assign(ranked=results_of(labelled)).groupby("panel", sort=False):
         medians = of_task.groupby("line")["ranked"].median()

@@ -1,4 +1,4 @@
-"""The sections of the page: what each of them tells of the results, as markup."""
+"""The sections of the page, as markup."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ def _comparison(results: Results) -> Markup:
         return parts.paragraph("No run is finished yet.")
     shown = [
         parts.paragraph(
-            "Of each setting over its seeds: the median with its 95% bootstrap interval and the quartiles, how many "
-            "solved the task (with Wilson's interval) and the step by which half of them had. A run that diverged "
-            "counts as worse than any other. The command rnnbench compare compares every two settings seed by seed."
+            "For each setting, over its seeds: the median with its 95% bootstrap interval and the quartiles, how many "
+            "solved the task (with Wilson's interval), and the step by which half of them had. A run that diverged "
+            "counts as worse than any other. rnnbench compare also compares each pair of settings seed by seed."
         )
     ]
     for panel, of_task in results.labelled.groupby("panel", sort=False):
@@ -45,7 +45,7 @@ def _learning_curves(results: Results) -> Markup:
     table = table[table["metric"] == table["score"]]
     if table.empty:
         return parts.paragraph("No run has been evaluated yet.")
-    about = "The median over seeds, and minimum to maximum; a median ends where the first of its seeds ends."
+    about = "The median over seeds, and minimum to maximum. A median ends when the first of its seeds ends."
     return _by_task(about, results, table, lambda rows: embedded(interactive.learning_curves(rows, results.looks)))
 
 
@@ -55,7 +55,7 @@ def _scores(results: Results) -> Markup:
     table = table[table["metric"] == table["score"]]
     if table.empty:
         return parts.paragraph("No finished run has scores that are broken down.")
-    about = "The score at the end of training of the finished runs: the median over seeds, and minimum to maximum."
+    about = "The score of finished runs at the end of training: the median over seeds, and minimum to maximum."
 
     def draw(rows: pd.DataFrame) -> Markup:
         return joined(embedded(interactive.scores(own, results.looks)) for _, own in rows.groupby("by", sort=False))
@@ -73,8 +73,8 @@ def _gradient_flow(results: Results) -> Markup:
     flow = flow.merge(results.drawn[["run_id", "panel", "line", "model"]], on="run_id")
     about = (
         "How much of the gradient reaches each earlier time step: the norm of dL/dh relative to its norm at the "
-        "answer, the median over seeds; the other states of a cell have dashes of their own. The slider goes through "
-        "training, and so do the maps, upwards."
+        "answer, as median over seeds. The other states of a cell are dashed. The slider goes through training; on the "
+        "maps, training goes upwards."
     )
 
     def draw(rows: pd.DataFrame) -> Markup:
@@ -89,14 +89,14 @@ def _gates(results: Results) -> Markup:
     traces = selection.at_last_step(load_table(results.folder, "gate_traces")).merge(results.drawn, on="run_id")
     if traces.empty:
         return parts.paragraph(
-            "No gates were recorded (probe.at_end=[gate_traces] records them in sentences of a task)."
+            "No gates were recorded (probe.at_end=[gate_traces] records them for tasks with sentences)."
         )
-    about = "Of one run of each setting, the first that is finished: every unit's gate at every word, after training."
+    about = "Every unit's gate at every word, after training, for the first finished run of each setting."
     return _by_task(about, results, traces, _gates_of_task)
 
 
 def _gates_of_task(rows: pd.DataFrame) -> Markup:
-    """Returns maps of words and units; those of the first setting are open."""
+    """Returns maps of words and units. Those of the first setting are expanded."""
     several = rows["layer"].nunique() > 1
     rows = rows.assign(late=rows["status"] != "finished").sort_values(["late", "seed"], kind="stable")
     shown: list[Markup] = []
@@ -112,15 +112,15 @@ def _gates_of_task(rows: pd.DataFrame) -> Markup:
 
 
 def _probes(results: Results) -> Markup:
-    """The figures of all other tables that probes filled, as pictures."""
+    """Returns the figures of all other tables of probes, as images."""
     drawers = {name: functions for name, functions in results.drawers.items() if name not in DRAWN_INTERACTIVELY}
     shown = []
     for name, draw in probe_figures(results.folder, results.runs, drawers).items():
         try:
             shown.append(parts.picture(as_data(draw()), name.replace("_", " ")))
-        except UserError:  # a table without anything to draw
+        except UserError:  # there is nothing to draw in this table
             continue
-    return joined(shown) or parts.paragraph("No other probe has measured anything: rnnbench probe does.")
+    return joined(shown) or parts.paragraph("No other probe has been measured; rnnbench probe measures them.")
 
 
 def _sentences(results: Results) -> Markup:
@@ -133,7 +133,7 @@ def _sentences(results: Results) -> Markup:
             shown += [parts.paragraph(sentence), parts.table(rows)]
     if not shown:
         return parts.paragraph("No finished run has a task with sentences to complete.")
-    about = "How probable each setting finds each continuation (the median), and how many seeds prefer the right one."
+    about = "The median probability of each continuation, and how many seeds prefer the right one."
     return joined([parts.paragraph(about), *shown])
 
 
@@ -160,7 +160,7 @@ def _runs(results: Results) -> Markup:
 
 
 def _config(values: "Mapping[Any, Any] | pd.Series[Any]") -> Markup:
-    """Returns keys and values, without those that a run does not have."""
+    """Returns keys and values, leaving out missing ones."""
     lines = [f"{key}: {value}" for key, value in values.items() if not pd.isna(value)]
     return parts.preformatted("\n".join(lines))
 
@@ -183,14 +183,14 @@ def _failed(results: Results) -> Markup:
     ]
     if missing:
         shown += [
-            parts.heading("Asked for by a sweep, and not begun"),
+            parts.heading("Part of a sweep, but not started"),
             parts.table([["task", "cell", "steps", "run"], *missing]),
         ]
     return joined(shown) or parts.paragraph("Nothing: every run is finished.")
 
 
 def _by_task(about: str, results: Results, table: pd.DataFrame, draw: Callable[[pd.DataFrame], Markup]) -> Markup:
-    """Returns what is drawn of each task that has rows, below its name."""
+    """Returns the drawing of each task that has rows, below its name."""
     shown = [parts.paragraph(about)]
     for panel in results.labelled["panel"].unique():
         rows = table[table["panel"] == panel]
@@ -204,7 +204,7 @@ def _text(value: Any) -> str:
 
 
 DRAWN_INTERACTIVELY = ("gradient_flow", "gate_traces")
-"""Tables that have a section of their own."""
+"""Tables that have their own section."""
 
 SECTIONS: Mapping[str, Callable[[Results], Markup]] = {
     "Comparison": _comparison,
@@ -217,4 +217,4 @@ SECTIONS: Mapping[str, Callable[[Results], Markup]] = {
     "Runs": _runs,
     "What failed": _failed,
 }
-"""By their headings, in the order of the page."""
+"""The sections by their headings, in the order of the page."""

@@ -1,4 +1,4 @@
-"""Writes the page into a file, whole or not at all."""
+"""Writes the page to a file, completely or not at all."""
 
 import base64
 import hashlib
@@ -15,16 +15,16 @@ from rnnbench.figures.probed import Draw
 from rnnbench.records.files import replace, reworded
 
 PAGE = "report.html"
-"""The page's name, unless another is asked for."""
+"""The default file name of the page."""
 
 
 def write_report(folder: Path, path: Path, drawers: Mapping[str, Sequence[Draw]]) -> Path:
-    """Writes the page of the results in a folder, whole or not at all; returns its path.
+    """Writes a page about the results in a folder, completely or not at all, and returns its path.
 
     Args:
-        folder: the results.
-        path: the page.
-        drawers: for each table that probes fill the functions that draw it.
+        folder: the results folder.
+        path: the file to write.
+        drawers: the functions that draw each table of a probe.
 
     Raises:
         UserError: there are no records, or the page cannot be written.
@@ -51,5 +51,5 @@ def _page(folder: Path, drawers: Mapping[str, Sequence[Draw]]) -> str:
 
 
 def _hash(script: str) -> str:
-    """Returns what lets this script run, and no other."""
+    """Returns the hash that lets the policy run exactly this script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
