@@ -1,8 +1,8 @@
 """RNN, LSTM and GRU side by side on long-dependency tasks.
 
 `compose` makes a configuration and `train` trains it; the functions `load_...` read what was recorded, as pandas
-tables, and `rnnbench.figures` draws them. New cells derive from `rnnbench.cells.GatedCell`, new tasks from
-`rnnbench.tasks.Task`, new probes from `rnnbench.probes.Probe`.
+tables, and `rnnbench.figures` draws them; `load_model` reads a trained model. New cells derive from
+`rnnbench.cells.GatedCell`, new tasks from `rnnbench.tasks.Task`, new probes from `rnnbench.probes.Probe`.
 """
 
 from importlib import import_module
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     )
     from rnnbench.api import train
     from rnnbench.config.compose import compose, compose_sweep
+    from rnnbench.training.trained import load_model
 
 _HOMES = {
     "compose": "rnnbench.config.compose",
     "compose_sweep": "rnnbench.config.compose",
     "load_metrics": "rnnbench.analysis.tables",
+    "load_model": "rnnbench.training.trained",
     "load_runs": "rnnbench.analysis.tables",
     "load_scores": "rnnbench.analysis.tables",
     "load_showcase": "rnnbench.analysis.tables",
@@ -36,6 +38,7 @@ __all__ = [
     "compose",
     "compose_sweep",
     "load_metrics",
+    "load_model",
     "load_runs",
     "load_scores",
     "load_showcase",

@@ -1,6 +1,6 @@
 """Training from Python: configurations in, tables out. `rnnbench.train` is this module's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -41,8 +41,15 @@ def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
             runner.train(*population)
         except DivergedError:
             continue  # the run's status says so
-    outputs = dict.fromkeys(config.output for config in asked)
-    runs = pd.concat([load_runs(output) for output in outputs], ignore_index=True)
-    order = {run_id(config): number for number, config in enumerate(asked)}
-    own = runs[runs["run_id"].isin(order)].dropna(axis="columns", how="all")
-    return own.sort_values("run_id", key=lambda ids: ids.map(order), ignore_index=True)
+    return _recorded(asked)
+
+
+def _recorded(configs: Sequence[Config]) -> pd.DataFrame:
+    """The runs' rows, in the order of the configurations."""
+    places = {(config.output, run_id(config)): number for number, config in enumerate(configs)}
+    found = []
+    for output in dict.fromkeys(config.output for config in configs):
+        runs = load_runs(output)
+        runs.index = pd.Index([places.get((output, run), -1) for run in runs["run_id"]])
+        found.append(runs[runs.index >= 0])
+    return pd.concat(found).sort_index().reset_index(drop=True)

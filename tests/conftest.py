@@ -14,13 +14,11 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import hydra
 import jax
 import pytest
 
-from rnnbench.config.parse import parse
+import rnnbench
 from rnnbench.config.schema import Config
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -47,9 +45,7 @@ def compose() -> Iterator[Callable[..., Config]]:
     """Composes the real configuration, shrunk, with further overrides; for tests that train."""
 
     def compose_tiny(*overrides: str) -> Config:
-        conf = str(Path(__file__).parent.parent / "conf")
-        with hydra.initialize_config_dir(conf, version_base="1.3"):
-            return parse(hydra.compose("config", overrides=[*TINY, *overrides]))
+        return rnnbench.compose(*TINY, *overrides)
 
     with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
         yield compose_tiny

@@ -2,30 +2,23 @@
 
     python experiments/search/search.py --output results/search model=lstm task=adding task.length=50
 
-The study is kept in SQLite beside the records: the same command goes on after a kill, with the trials of the round that
-was not told yet. What is searched are foldable numbers, so that a round is one population.
+The study is kept in SQLite beside the records: the same command resumes after a kill, with the trials of the round
+that was not told yet. What is searched are foldable numbers, so that a round is one population.
 """
 
 import argparse
-import contextlib
 import warnings
 from pathlib import Path
 
-import hydra
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import Trial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench import load_runs
-from rnnbench.config.identity import run_id
-from rnnbench.config.parse import parse
+import rnnbench
 from rnnbench.config.schema import Config
-from rnnbench.errors import DivergedError
-from rnnbench.training import runner
 
-CONF = Path(__file__).parents[2] / "conf"
 SPACE: dict[str, BaseDistribution] = {
     "optimizer.learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
     "train.clip_norm": FloatDistribution(0.1, 10.0, log=True),
@@ -37,34 +30,29 @@ console = Console(highlight=False)
 def members(trial: Trial, overrides: list[str], seeds: int) -> list[Config]:
     """A trial's runs: one a seed."""
     values = [f"{key}={trial.suggest_float(key, d.low, d.high, log=d.log)!r}" for key, d in SPACE.items()]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return [
-            parse(hydra.compose("config", overrides=[*overrides, *values, f"seed={seed}"])) for seed in range(seeds)
-        ]
+    return rnnbench.compose_sweep(*overrides, *values, f"seed=range({seeds})")
 
 
-def evaluate(configs: dict[int, list[Config]], output: Path) -> tuple[dict[int, float | None], str]:
+def evaluate(configs: dict[int, list[Config]]) -> tuple[dict[int, float | None], str]:
     """By trial the median over its seeds of the final score (None: some seed diverged), and the score's goal."""
-    with contextlib.suppress(DivergedError):  # which the table tells of
-        runner.train(*(config for own in configs.values() for config in own))
-    runs = load_runs(output).set_index("run_id")
+    trials = [number for number, own in configs.items() for _ in own]
+    runs = rnnbench.train(config for own in configs.values() for config in own)
     scores: dict[int, float | None] = {}
-    for number, own in configs.items():
-        rows = runs.loc[[run_id(config) for config in own]]
-        final = rows[f"final.{rows['score'].iloc[0]}"]
-        scores[number] = float(final.median()) if (rows["status"] == "finished").all() else None
+    for number, own in runs.groupby(trials):
+        final = own[f"final.{own['score'].iloc[0]}"]
+        scores[number] = float(final.median()) if (own["status"] == "finished").all() else None
     return scores, runs["score_goal"].iloc[0]
 
 
 def search(output: Path, overrides: list[str], rounds: int, size: int, seeds: int) -> optuna.Study:
-    """Runs the search, or goes on with it, until `rounds` of `size` trials are told."""
+    """Runs the search, or resumes it, until `rounds` of `size` trials are told."""
     output.mkdir(parents=True, exist_ok=True)
     overrides = [*overrides, f"output={output}"]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     study = optuna.create_study(study_name="rnnbench", storage=f"sqlite:///{output / 'study.db'}", load_if_exists=True)
-    # Without `constant_liar` the trials of a round would be proposed as if none of the others were under way. The seed
-    # moves on with the trials: else a search that is taken up again would propose its first ones once more.
+    # Without `constant_liar` the trials of a round would be proposed as if none of the others were running. The seed
+    # changes with the number of trials: otherwise a search that is resumed would propose its first ones again.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), constant_liar=True, n_startup_trials=2 * size)
     while True:
         left = [Trial(study, t._trial_id) for t in study.get_trials(states=[TrialState.RUNNING])]
@@ -72,7 +60,7 @@ def search(output: Path, overrides: list[str], rounds: int, size: int, seeds: in
         if not left and told >= rounds * size:
             return study
         trials = left + [study.ask() for _ in range(size - len(left))]
-        scores, goal = evaluate({t.number: members(t, overrides, seeds) for t in trials}, output)
+        scores, goal = evaluate({t.number: members(t, overrides, seeds) for t in trials})
         for trial in trials:
             score = scores[trial.number]
             if score is None:
@@ -101,7 +89,7 @@ def main() -> None:
     console.print(table)
     failed = len(study.get_trials(states=[TrialState.FAIL]))
     console.print(
-        f"{failed} trials diverged. The best of many is lucky, too: train it on fresh seeds (seed={options.seeds}...)"
+        f"{failed} trials diverged. The best of many is partly luck: train it on fresh seeds (seed={options.seeds}...)"
     )
 
 

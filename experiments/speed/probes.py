@@ -4,63 +4,72 @@ The sentence completion task with the study quickstart's settings, one run on al
 with the others; medians, and smallest and largest values.
 """
 
+import argparse
 import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import hydra
 import jax
 
-from rnnbench.commands.probe import Prober
-from rnnbench.config.parse import parse
+import rnnbench
+from rnnbench.commands.probe import AT_EVERY_EVALUATION
 from rnnbench.config.schema import Config
-from rnnbench.training import program as population
+from rnnbench.probes.finding import built_in
+from rnnbench.training.program import Program, program
 
-ROUNDS = 9
-STEPS = 100
+PROBED = 256
+"""Examples that `rnnbench probe` measures, unless it is told otherwise."""
 
 
-def config(cell: str, *more: str) -> Config:
-    """The study's run of this cell."""
+def config(cell: str, steps: int, *more: str) -> Config:
+    """Returns the configuration of the study's run of this cell, which is evaluated after so many steps."""
     overrides = ["task=sentence_completion", f"model={cell}", "model.hidden_size=32", "train.batch_size=32"]
-    with hydra.initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
-        return parse(hydra.compose("config", overrides=[*overrides, f"train.eval_every={STEPS}", *more]))
+    return rnnbench.compose(*overrides, f"train.eval_every={steps}", *more)
 
 
-def training(cell: str, *more: str) -> tuple[population.Program, Callable[[], object]]:
-    """A program, and what trains it for a segment."""
-    own = config(cell, *more)
-    program = population.Program([own], tuple(jax.devices()))
-    states = [program.place([program.init(own)])]
+def training(own: Config) -> tuple[Program, Callable[[], object]]:
+    """Returns a program, and what trains it for a segment."""
+    shared = program([own])
+    states = [shared.place([shared.init(own)])]
 
     def segment() -> None:
-        states[0], _ = program.segment(states[0])
+        states[0], _ = shared.segment(states[0])
         jax.block_until_ready(states[0])
 
-    return program, segment
+    return shared, segment
+
+
+def parts_of(cell: str, steps: int) -> dict[str, Callable[[], object]]:
+    """Returns what is timed, by name."""
+    own = config(cell, steps)
+    shared, plain = training(own)
+    _, with_omega = training(config(cell, steps, "train.omega=0.1"))
+    states = shared.place([shared.init(own)])
+    probes = {name: probe() for name, probe in built_in().items()}
+    asked = [probe for name, probe in probes.items() if name != AT_EVERY_EVALUATION]
+    return {
+        f"{steps} training steps": plain,
+        f"{steps} training steps with omega": with_omega,
+        "an evaluation on the test set": lambda: shared.evaluate(states),
+        "gradient flow": lambda: shared.measure(probes["gradient_flow"], states, own.probe.size),
+        "gates word by word": lambda: shared.measure(probes["gate_traces"], states, own.probe.size),
+        "all that rnnbench probe measures": lambda: [shared.measure(probe, states, PROBED) for probe in asked],
+    }
 
 
 def main() -> None:
     """Prints a line for each cell and part."""
+    parser = argparse.ArgumentParser(description="Times training, evaluation and probes.")
+    parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"])
+    parser.add_argument("--rounds", type=int, default=9, help="how often each part is timed (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="training steps in one timing (default: %(default)s)")
+    options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
-    for cell in ("rnn", "lstm", "gru"):
-        program, plain = training(cell)
-        _, with_omega = training(cell, "train.omega=0.1")
-        states = program.place([program.init(config(cell))])
-        params = jax.tree.map(lambda leaf: leaf[0], jax.device_get(states.params))
-        prober, gates = Prober(program, size=256), program.tasks[0][0].traced_sentences()[:2]
-        parts: dict[str, Callable[[], object]] = {
-            f"{STEPS} training steps": plain,
-            f"{STEPS} training steps with omega": with_omega,
-            "an evaluation on the test set": lambda: program.evaluate(states.params),  # noqa: B023  (called in turn)
-            "gradient flow": lambda: program.gradient_flow(states.params),  # noqa: B023
-            "gates word by word": lambda: jax.device_get(program.gates(params, *gates)),  # noqa: B023
-            "all that rnnbench probe measures": lambda: prober.measure(0, params),  # noqa: B023
-        }
+    for cell in options.cells:
+        parts = parts_of(cell, options.steps)
         timed: dict[str, list[float]] = {name: [] for name in parts}
-        for number in range(-1, ROUNDS):
+        for number in range(-1, options.rounds):  # the first round compiles
             for name, part in parts.items():
                 start = time.perf_counter()
                 part()

@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 Run = Callable[..., None]
@@ -23,28 +22,26 @@ CLIP, LEARNING_RATE = 1.0, 1e-3
 
 def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, **options: Any) -> tuple[Run, list[str]]:
     """The compiled segment that `rnnbench` trains with, evaluation left out, on `devices` CPU devices."""
-    import hydra
     import jax
 
     jax.config.update("jax_num_cpu_devices", options.get("devices", os.cpu_count()))
-    from rnnbench.config.parse import parse
-    from rnnbench.training import program as population
+    import rnnbench
+    from rnnbench.training.program import program
 
     overrides = [
         *(f"model={cell}", "task=adding", f"task.length={length}", f"model.hidden_size={hidden}"),
         *(f"train.batch_size={batch}", f"train.clip_norm={CLIP}", f"optimizer.learning_rate={LEARNING_RATE}"),
         *(f"train.eval_every={steps}", "train.steps=1000000000", "train.test_size=2", "probe.size=2"),
         f"model.remat_every={options.get('remat_every') or 'null'}",
+        f"seed=range({options.get('members', 1)})",
     ]
-    with hydra.initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
-        seeds = range(options.get("members", 1))
-        configs = [parse(hydra.compose("config", overrides=[*overrides, f"seed={seed}"])) for seed in seeds]
-    program = population.program(configs)
-    states = program.place([program.init(config) for config in configs])
+    configs = rnnbench.compose_sweep(*overrides)
+    shared = program(configs)
+    states = shared.place([shared.init(config) for config in configs])
 
     def run(steps: int) -> None:
         nonlocal states
-        states, scalars = program.segment(states)
+        states, scalars = shared.segment(states)
         assert scalars["loss"].shape == (len(configs), steps)
         jax.block_until_ready(states)
 

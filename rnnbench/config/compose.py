@@ -2,18 +2,23 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.config.messages import describe
-from rnnbench.config.parse import parse
+from rnnbench.config.annotations import is_number
+from rnnbench.config.messages import describe, describe_stumble
+from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 
@@ -46,7 +51,7 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> Config:
         UserError: an override is not valid; the message says what was expected.
     """
     with _hydra(config_dir) as more:
-        return parse(hydra.compose("config", overrides=[*overrides, *more]))
+        return _Composed([*overrides, *more]).parse({})
 
 
 def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list[Config]:
@@ -62,26 +67,66 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
         UserError: an override is not valid; the message says what was expected.
     """
     with _hydra(config_dir) as more:
-        single = [override for override in overrides if not _parsed([override])[0].is_sweep_override()]
-        study = hydra.compose("config", overrides=[*single, *more], return_hydra_config=True)
-        params = OmegaConf.select(study, "hydra.sweeper.params") or {}
-        given = [*(f"{key}={value}" for key, value in params.items()), *overrides]
-        axes = []
-        # Of several overrides of a key the last one counts.
-        for override in {o.get_key_element(): o for o in _parsed(given)}.values():
-            if not override.is_sweep_override():
-                axes.append([override.input_line or ""])
-            elif not override.is_discrete_sweep():
-                raise UserError(
-                    f"{override.input_line}: expected values to try, such as 1,2 or range(3), got an interval"
-                )
-            else:
-                axes.append([f"{override.get_key_element()}={text}" for text in override.sweep_string_iterator()])
-        return [parse(hydra.compose("config", overrides=[*point, *more])) for point in itertools.product(*axes)]
+        single = [override for override in overrides if not _read([override])[0].is_sweep_override()]
+        params = OmegaConf.select(_composed([*single, *more]), "hydra.sweeper.params") or {}
+        given = _read([*(f"{key}={value}" for key, value in params.items()), *overrides])
+        last = {override.get_key_element(): override for override in given}  # of several for a key the last one counts
+        composed: dict[tuple[str, ...], _Composed] = {}
+        configs = []
+        for point in itertools.product(*map(_options, last.values())):
+            own = tuple(option.override for option in point)
+            if own not in composed:
+                composed[own] = _Composed([*own, *more])
+            numbers = {key: value for option in point for key, value in option.numbers.items()}
+            configs.append(composed[own].parse(numbers))
+        return configs
 
 
-def _parsed(overrides: Sequence[str]) -> list:
-    return OverridesParser.create().parse_overrides(list(overrides))
+class _Option(NamedTuple):
+    """A value of an axis: an override to compose with, and numbers to set afterwards, for it takes long to compose."""
+
+    override: str
+    numbers: dict[str, Any]
+
+
+def _options(override: Override) -> list[_Option]:
+    if not override.is_sweep_override():
+        return [_Option(override.input_line or "", {})]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}: expected values to try, such as 1,2 or range(3), got an interval")
+    key, values = override.get_key_element(), [*override.sweep_iterator()]
+    texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
+    if override.type is OverrideType.CHANGE and all(map(is_number, values)):
+        return [_Option(texts[0], {key: value}) for value in values]
+    return [_Option(text, {}) for text in texts]
+
+
+class _Composed:
+    """What Hydra makes of some overrides, until it is parsed."""
+
+    def __init__(self, overrides: Sequence[str]) -> None:
+        self.cfg = _composed(overrides)
+        HydraConfig.instance().set_config(self.cfg)
+        self.hydra = HydraConfig.instance().cfg
+        with read_write(self.cfg), open_dict(self.cfg):
+            del self.cfg["hydra"]
+
+    def parse(self, numbers: Mapping[str, Any]) -> Config:
+        """The configuration, after some numbers of it are set."""
+        HydraConfig.instance().cfg = self.hydra  # what interpolations of ${hydra:...} look at
+        return parse(cfg_of_member(self.cfg, numbers))
+
+
+def _read(overrides: Sequence[str]) -> list[Override]:
+    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides([*overrides])
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration with its node `hydra`."""
+    try:
+        return hydra.compose("config", overrides=[*overrides], return_hydra_config=True)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(describe_stumble(error, overrides)) from error
 
 
 @contextlib.contextmanager
@@ -91,8 +136,12 @@ def _hydra(config_dir: str | Path | None) -> Iterator[list[str]]:
         raise UserError(f"config_dir: there is no folder {config_dir}")
     register_studies()
     more = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+    outer = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # a Hydra that this one runs in
+    GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             yield more
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(describe(error)[0]) from error
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer

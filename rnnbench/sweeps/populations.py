@@ -60,6 +60,9 @@ class EarlierRuns(NamedTuple):
 def populations(configs: Sequence[Config]) -> list[list[Config]]:
     """Returns the runs that are left to train, as populations; those that are complete are left out.
 
+    Each says of itself in `config.population` what the jobs of the command line say: its members and, if there are
+    several, which job of how many it is.
+
     Args:
         configs: of the runs, in any order.
     """
@@ -75,7 +78,17 @@ def populations(configs: Sequence[Config]) -> list[list[Config]]:
         first = next(iter(by_id.values()))
         for population in known[first.output].populations(list(by_id), first):
             found.append([by_id[run] for run in population])
-    return found
+    places = [f"{number}/{len(found)}" if len(found) > 1 else None for number in range(1, len(found) + 1)]
+    return [_job(members, place) for members, place in zip(found, places, strict=True)]
+
+
+def _job(configs: Sequence[Config], place: str | None) -> list[Config]:
+    """A population's configurations, which name the members and the job's place."""
+    values = [flatten(dataclasses.asdict(config)) for config in configs]
+    folded = [key for key in sorted(foldable(configs[0])) if any(own[key] != values[0][key] for own in values)]
+    members = {key: [own[key] for own in values] for key in folded} or None
+    population = dataclasses.replace(configs[0].population, members=members, place=place)
+    return [dataclasses.replace(config, population=population) for config in configs]
 
 
 def _parts(runs: list[str], most: int) -> list[list[str]]:

@@ -1,5 +1,6 @@
-"""What a person sees while a job trains: a live view in a terminal, otherwise a line now and then."""
+"""What a person sees while a job trains: a live view in a terminal or a notebook, otherwise a line now and then."""
 
+import io
 import math
 import multiprocessing
 import sys
@@ -7,7 +8,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -15,6 +16,9 @@ from rich.text import Text
 SECONDS_BETWEEN_LINES = 30.0
 LIVE_WIDTH, FINAL_WIDTH = 40, 16
 """Characters of a sparkline while the job trains, and of one that stays when it has ended."""
+
+NOTEBOOK_WIDTH = 100
+"""Characters of a line below a cell."""
 
 LOGARITHMIC = ("loss", "mse", "gradient", "half-life")
 """Numbers with one of these words in their name are drawn on a logarithmic scale; shares like an accuracy are not."""
@@ -45,6 +49,19 @@ def sparkline(values: Sequence[float], width: int, log: bool = False) -> str:
     return line
 
 
+class NotebookText:
+    """Text below a cell of a Jupyter notebook, which can be replaced. The notebook keeps the last one alone."""
+
+    def __init__(self, text: str) -> None:
+        from IPython.display import display  # a kernel has it; rnnbench does without
+
+        self._handle = display({"text/plain": text}, raw=True, display_id=True)
+
+    def replace(self, text: str) -> None:
+        """Shows another text in place of this one."""
+        self._handle.update({"text/plain": text}, raw=True)
+
+
 class JobProgress:
     """Shows the progress of one job; a context manager."""
 
@@ -57,10 +74,12 @@ class JobProgress:
             done: steps done before this session.
             silent: show nothing, because another process of the job does.
         """
-        self._console = Console(file=sys.stderr, highlight=False, quiet=silent)
+        self._console = _console(quiet=silent)
         # Worker processes share a terminal and would draw their views over one another.
         is_worker = multiprocessing.current_process().name != "MainProcess"
         self._is_live = self._console.is_interactive and not is_worker and not silent
+        self._in_notebook = _in_notebook() and not silent
+        self._text: NotebookText | None = None
         self._label, self._steps = label, steps
         self._began = self._last_line = time.monotonic()
         self._history: list[dict[str, float]] = []
@@ -72,10 +91,13 @@ class JobProgress:
             TimeRemainingColumn(compact=True),
         )
         self._task = self._bar.add_task(label, total=steps, completed=done)
-        self._view = Live(Group(self._bar, "  compiling ..."), console=self._console, transient=True)
+        self._first = Group(self._bar, "  compiling ...")
+        self._view = Live(self._first, console=self._console, transient=True)
 
     def __enter__(self) -> "JobProgress":
-        if self._is_live:
+        if self._in_notebook:
+            self._text = NotebookText(_as_text(self._first))
+        elif self._is_live:
             self._view.start(refresh=True)
         return self
 
@@ -89,19 +111,22 @@ class JobProgress:
 
         Args:
             step: training steps done.
-            numbers: the latest numbers by name; in a terminal, each is shown with a sparkline of its values so far.
+            numbers: the latest numbers by name; in a live view, each is shown with a sparkline of its values so far.
         """
         self._history.append(numbers)
         self._latest |= numbers
-        if self._is_live:
-            self._bar.update(self._task, completed=step)
-            self._view.update(Group(self._bar, self._sparklines(LIVE_WIDTH)))
+        self._bar.update(self._task, completed=step)
+        view = Group(self._bar, self._sparklines(LIVE_WIDTH))
+        if self._text is not None:
+            self._text.replace(_as_text(view))
+        elif self._is_live:
+            self._view.update(view)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(f"{self._label}  step {step}/{self._steps}  {_joined(numbers)}")
             self._last_line = time.monotonic()
 
     def close(self, step: int, status: str, numbers: dict[str, float]) -> None:
-        """Prints one line about the finished job and, in a terminal, a sparkline of each number below it.
+        """Prints one line about the finished job, in a notebook in place of the view; in a terminal, sparklines below.
 
         Args:
             step: training steps done.
@@ -109,7 +134,11 @@ class JobProgress:
             numbers: the final numbers by name.
         """
         seconds = time.monotonic() - self._began
-        self._line(f"{self._label}  {status} at step {step}  {_joined(numbers)}  ({seconds:.1f} s)")
+        line = f"{self._label}  {status} at step {step}  {_joined(numbers)}  ({seconds:.1f} s)"
+        if self._text is not None:
+            self._text.replace(line)
+            return
+        self._line(line)
         if self._is_live:
             self._console.print(self._sparklines(FINAL_WIDTH))
 
@@ -139,4 +168,25 @@ def _rounded(value: float) -> str:
 
 def say(text: str) -> None:
     """Prints one line for the person who started the job."""
-    Console(file=sys.stderr, highlight=False).print(text, markup=False, soft_wrap=True)
+    if _in_notebook():
+        NotebookText(text)
+    else:
+        _console().print(text, markup=False, soft_wrap=True)
+
+
+def _console(quiet: bool = False) -> Console:
+    """Standard error. Rich must not take a notebook for a terminal: it would show HTML that nobody can replace."""
+    return Console(file=sys.stderr, highlight=False, quiet=quiet, force_jupyter=False)
+
+
+def _in_notebook() -> bool:
+    return Console().is_jupyter
+
+
+def _as_text(view: RenderableType) -> str:
+    """What a view looks like without colours."""
+    written = io.StringIO()
+    Console(file=written, width=NOTEBOOK_WIDTH, color_system=None, force_terminal=False, force_jupyter=False).print(
+        view
+    )
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())

@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import yaml
 from omegaconf import OmegaConf
 
+from rnnbench.analysis.tables import load_runs
+from rnnbench.config.identity import run_id as id_of
 from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
+from rnnbench.model import Model
+from rnnbench.records.writer import Records
 from rnnbench.training.checkpoints import Checkpoints
+from rnnbench.training.devices import use_devices
 from rnnbench.training.program import Program, program
 from rnnbench.training.step import RunState
 
@@ -46,6 +53,34 @@ def read_config(folder: Path) -> tuple[dict[str, Any], list[Config]]:
     return resolved, parse_members(OmegaConf.create(resolved))
 
 
+def load_model(folder: str | Path, run_id: str | None = None) -> Model:
+    """Returns the trained model of a run, with its parameters, from its newest checkpoint.
+
+        model = rnnbench.load_model("results", run_id)
+        outputs, states = model(inputs, mask)
+
+    Args:
+        folder: the run's job folder, or any folder above it.
+        run_id: which run; None: the only one there.
+
+    Raises:
+        UserError: there is no such run, there are several, one trains just now, or there is no checkpoint.
+    """
+    runs = load_runs(folder)
+    found = runs if run_id is None else runs[runs["run_id"] == run_id]
+    if len(found) != 1:
+        known = f"{', '.join(runs['run_id'].head(3))}{', ...' if len(runs) > 3 else ''}"
+        raise UserError(f"{folder}: expected a run_id, one of {known} (rnnbench.load_runs has them), got {run_id!r}")
+    [row] = found.to_dict("records")
+    use_devices(None)  # as many as `rnnbench.train` takes later in this process
+    job_folder = Path(row["folder"])
+    resolved, _ = read_config(job_folder)
+    with Records(job_folder, resolved):
+        job = load_job(job_folder)
+    place = [id_of(config) for config in job.configs].index(row["run_id"])
+    return job.program.model(jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), jax.device_get(job.states.params)))
+
+
 def load_job(folder: Path) -> TrainedJob:
     """Returns a job's models from its newest checkpoint. Its owner must hold the job's records.
 
@@ -60,5 +95,5 @@ def load_job(folder: Path) -> TrainedJob:
     finally:
         checkpoints.close()
     if restored is None:
-        raise UserError(f"{folder}/checkpoints: expected a checkpoint, found none that is whole; train on first")
+        raise UserError(f"{folder}/checkpoints: expected a checkpoint, found none that is whole; train the run first")
     return TrainedJob(configs, shared, *restored)

@@ -1,4 +1,4 @@
-"""experiments/search: a round is one population, and a search that was killed goes on with the round it was in."""
+"""experiments/search: a round is one population, and a search that was killed resumes with the round it was in."""
 
 import importlib.util
 from pathlib import Path
@@ -22,7 +22,7 @@ def study() -> ModuleType:
     return module
 
 
-def test_a_search_goes_on_with_its_round(
+def test_a_search_resumes_its_round(
     study: ModuleType, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(*_: object) -> None:

@@ -46,6 +46,16 @@ def test_every_side_takes_the_steps_it_is_asked_for(side: str, cell: str, option
     assert timed["seconds"] > 0
 
 
+def test_every_probe_is_timed() -> None:
+    command = [sys.executable, STUDY / "probes.py", "--cells", "lstm", "--rounds", "1", "--steps", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    names = [line.split(": ")[1] for line in done.stdout.splitlines()]
+    assert names[0] == "2 training steps"
+    assert names[-1] == "all that rnnbench probe measures"
+    assert len(names) == 6
+
+
 def test_flops_are_those_of_the_matmuls() -> None:
     """T x batch x (hidden + 2 inputs) x gates x hidden multiplications and additions, forward; twice that backward."""
     assert load("benchmark").flops("lstm", 5, 3, 2) == 3 * 2 * 5 * 3 * (2 + 2) * 4 * 2

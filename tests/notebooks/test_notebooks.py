@@ -74,7 +74,7 @@ def test_its_figures_come_from_records(path: Path) -> None:
         i for i, cell in enumerate(cells) if any("image/png" in output.get("data", {}) for output in cell.outputs)
     ]
     assert len(figures) >= 3
-    assert all(re.search(r"plots\.|heatmaps\(|\.plot\(", cells[i].source) for i in figures)
+    assert all(re.search(r"figures\.|heatmaps\(|\.plot\(", cells[i].source) for i in figures)
     source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     assert re.search(r"^(cd .*\n)?rnnbench .*(\\\n.*)?", source, re.MULTILINE), "a command"
     folders = {name for cell in cells for name in re.findall(r'"((?:\.\./experiments|results)/[\w/]+)"', cell.source)}
@@ -93,7 +93,7 @@ def test_every_figure_of_the_readmes_is_drawn() -> None:
     source = "\n".join(cell.source for cell in code_cells(path))
     pages = [ROOT / "README.md", ROOT / "experiments/quickstart/README.md", ROOT / "experiments/sweep_300/README.md"]
     embedded = {name for page in pages for name in re.findall(r"\]\(\S*?figures/(\w+)\.png\)", page.read_text())}
-    drawn = {"gates_lstm": "gate_traces", "learning_rates": "score_by_value", "score_by_distance": "scores_by"}
+    drawn = {"gate_traces_lstm": "gate_traces", "learning_rates": "score_by_value", "score_by_distance": "scores_by"}
     assert "score_by_distance" in embedded
     assert not [name for name in sorted(embedded) if drawn.get(name, f"plots.{name}(") not in source]
 

@@ -1,18 +1,20 @@
 """Sparklines draw the series they are given; a terminal shows them live, and nothing else ever sees one."""
 
+import builtins
 import io
 import itertools
 import math
 import multiprocessing
 import re
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import TypeVar
 
 import pytest
 from rich.console import Console
 
 from rnnbench.training import progress
-from rnnbench.training.progress import BLOCKS, JobProgress, sparkline
+from rnnbench.training.progress import BLOCKS, JobProgress, say, sparkline
 
 File = TypeVar("File", bound=io.StringIO)
 RAMP = [float(n) for n in range(8)]
@@ -199,3 +201,46 @@ def test_the_silent_show_nothing_and_hide_nothing(terminal: Terminal, capsys: py
         job.close(10, "finished", {"loss": 1.0})
     assert terminal.getvalue() == ""
     assert capsys.readouterr().out == "a task's own words\n"
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What a notebook shows: for each output below a cell, all the texts that it has had."""
+    outputs: list[list[str]] = []
+
+    def display(bundle: dict[str, str], *, raw: bool, display_id: bool) -> SimpleNamespace:
+        assert raw
+        assert display_id
+        texts = [bundle["text/plain"]]
+        outputs.append(texts)
+        return SimpleNamespace(update=lambda bundle, raw: texts.append(bundle["text/plain"]))
+
+    shell = type("ZMQInteractiveShell", (), {})()  # by this name rich knows a kernel
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return outputs
+
+
+def test_a_notebook_shows_each_number_live_and_keeps_a_line(
+    notebook: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("two runs in one program")
+    train({"loss": 1.0}, {"loss": 0.1, "half-life": 3.0})
+    [said], [first, *views, last] = notebook
+    assert said == "two runs in one program"
+    assert re.fullmatch(r"copy gru seed 0 +0/20 .*\n  compiling \.\.\.", first)
+    assert [re.findall(r"\d+/20", view) for view in views] == [["10/20"], ["20/20"]]
+    assert [view.splitlines()[1:] for view in views] == [
+        ["  loss        1  ▁"],
+        ["  loss           0.1  █▁", "  half-life        3   ▁"],
+    ]
+    assert re.fullmatch(r"copy gru seed 0  finished at step 20  loss 0\.1  half-life 3  \(\d+\.\d s\)", last)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_silent_show_nothing_in_a_notebook(notebook: list[list[str]]) -> None:
+    with JobProgress("copy gru seed 0", 10, 0, silent=True) as job:
+        job.update(10, {"loss": 1.0})
+        job.close(10, "finished", {"loss": 1.0})
+    assert notebook == []
