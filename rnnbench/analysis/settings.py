@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
-_ABBREVIATIONS = {"mse"}
+from rnnbench.analysis.labels import CELLS, cell_label, metric_label, title
+
 _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", "score_goal", "folder", "seed"}
 
 
@@ -43,29 +43,9 @@ def config_keys(runs: pd.DataFrame) -> list[str]:
     return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
 
 
-def cell_label(name: str) -> str:
-    """Returns what a cell is called in figures and tables."""
-    return _CELLS.get(name, name)
-
-
-def metric_label(name: str) -> str:
-    """Returns what a metric is called in figures and tables."""
-    return name.upper() if name in _ABBREVIATIONS else name.replace("_", " ")
-
-
-def title(name: str) -> str:
-    """Returns a task's name as a title: "Sentence completion" for sentence_completion."""
-    return name.replace("_", " ").capitalize()
-
-
-def breakdown_label(by: str) -> str:
-    """Returns what a breakdown of the score is called in figures and tables."""
-    return "distance from the cue to the answer (steps)" if by == "distance" else metric_label(by)
-
-
 def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
     """Returns the distinct (line, model): RNN, LSTM, GRU, then other cells by name; settings of a cell by value."""
-    known = list(_CELLS)
+    known = list(CELLS)
 
     def key(pair: tuple[str, str]) -> tuple[Any, ...]:
         line, model = pair

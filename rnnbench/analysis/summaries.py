@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from rnnbench.analysis.labels import metric_label
 from rnnbench.analysis.numbers import interval, number, percent
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import in_order, metric_label
+from rnnbench.analysis.settings import in_order
 
 Rows = list[list[str]]
 """A table as text, with its headings as the first row."""

@@ -10,11 +10,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 
-from rnnbench.commands import train
+from rnnbench.commands import COMMANDS, train
 from rnnbench.config.messages import describe, did_you_mean, wants_traceback
 from rnnbench.errors import UserError
-
-COMMANDS = ("show", "status", "compare", "report", "probe")
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""

@@ -12,8 +12,9 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from rnnbench.config.keys import Key, keys
+from rnnbench.commands import COMMANDS
 from rnnbench.config.messages import GROUPS
+from rnnbench.config.metadata import Key, keys
 from rnnbench.config.schema import Config
 
 WIDTH = 98
@@ -30,11 +31,7 @@ Usage
   rnnbench [key=value ...]            train one run
   rnnbench -m key=a,b key=1,2 ...     train every combination (a sweep)
   rnnbench +experiment=NAME           train a whole study
-  rnnbench status DIR                 show the progress of the sweeps in DIR
-  rnnbench show DIR [--figures DIR2]  show tables and sentences, and draw the figures
-  rnnbench compare DIR                statistics over seeds, as table, Markdown and CSV
-  rnnbench report DIR [--output FILE] write everything as one interactive HTML page
-  rnnbench probe RUN                  measure gates, Jacobians and memory of trained models
+{commands}
 
 Examples
   rnnbench model=gru task=adding task.length=100 optimizer.learning_rate=3e-3 seed=1
@@ -78,7 +75,13 @@ def page(conf: Path, overrides: Sequence[str], config_dir: str | None) -> str:
         loader = GlobalHydra.instance().config_loader()
         options = {group: ", ".join(loader.get_group_options(group, overrides=overrides)) for group in GROUPS}
     groups = [_row(f"{group:<11} {options[group]:<27}", meaning) for group, meaning in GROUPS.items()]
-    return HELP.format(groups="\n".join(groups), nodes="\n".join(_nodes(values)), keys="\n".join(_keys(values)))
+    commands = [f"  {f'rnnbench {name} {takes}':<35} {meaning}" for name, (takes, meaning) in COMMANDS.items()]
+    return HELP.format(
+        commands="\n".join(commands),
+        groups="\n".join(groups),
+        nodes="\n".join(_nodes(values)),
+        keys="\n".join(_keys(values)),
+    )
 
 
 def _nodes(values: Mapping[str, Any]) -> Iterator[str]:

@@ -13,9 +13,10 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from rnnbench import figures as drawn
+from rnnbench.analysis.labels import breakdown_label, metric_label
 from rnnbench.analysis.numbers import number, percent
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import breakdown_label, in_order, label_runs, metric_label
+from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import RIGHT, completions
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, table_names
 from rnnbench.commands import terminal

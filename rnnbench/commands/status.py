@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from rnnbench.analysis.settings import cell_label, title
+from rnnbench.analysis.labels import cell_label, title
 from rnnbench.commands import terminal
 from rnnbench.errors import UserError
 from rnnbench.records.folders import is_held, job_folders

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnbench.config.annotations import is_number
-from rnnbench.config.keys import keys, select
+from rnnbench.config.metadata import keys, select
 from rnnbench.config.objects import foldable_arguments
 from rnnbench.config.schema import Config
 

@@ -88,7 +88,7 @@ def describe_config(error: OmegaConfBaseException) -> str:
         options = [str(key) for key in parent if key not in ("_target_", "hydra")]
         where, _, key = path.rpartition(".")
         more = f" (+{path}=... adds an argument of {parent['_target_']})" if "_target_" in parent else ""
-        return f"{path}: unknown key; {where or 'a run'} has {listed(options)}{more}{did_you_mean(key, options)}"
+        return unknown_key(path, f"{where or 'a run'} has {listed(options)}{more}", key, options)
     return f"{path}: {text}" if path else text
 
 
@@ -101,6 +101,11 @@ def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
                 off = "; logger=none switches it off" if group == "logger" else ""
                 return f"{group}: expected the name of an option, got {option}{off}"
     return f"cannot compose the configuration: {error}"
+
+
+def unknown_key(path: str, known: str, key: str, options: Iterable[str]) -> str:
+    """Returns the message about a key that does not exist: where, which keys there are, and what may be meant."""
+    return f"{path}: unknown key; {known}{did_you_mean(key, options)}"
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

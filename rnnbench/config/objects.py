@@ -19,7 +19,7 @@ from rnnbench.config.annotations import (
     returns_function,
     takes_function,
 )
-from rnnbench.config.messages import did_you_mean, listed
+from rnnbench.config.messages import did_you_mean, listed, unknown_key
 from rnnbench.errors import UserError
 
 HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
@@ -115,7 +115,7 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
         elif takes_any:
             result[key] = _checked_value(value, Any, f"{path}.{key}", located)
         else:
-            raise UserError(f"{path}.{key}: unknown key; {name} takes {listed(own)}{did_you_mean(key, own)}")
+            raise UserError(unknown_key(f"{path}.{key}", f"{name} takes {listed(own)}", key, own))
     if not node.get("_partial_", False):
         for key in own:
             if keywords[key].default is inspect.Parameter.empty and key not in node:

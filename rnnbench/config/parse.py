@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.annotations import as_yaml
 from rnnbench.config.identity import foldable
-from rnnbench.config.keys import keys
 from rnnbench.config.messages import describe_config
+from rnnbench.config.metadata import keys
 from rnnbench.config.objects import checked, without_name
 from rnnbench.config.schema import CELL_ARGUMENTS, Config
 from rnnbench.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rnnbench.config.keys import key
+from rnnbench.config.metadata import key
 
 MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
 """Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""

@@ -11,10 +11,10 @@ each seed is drawn faintly. Matplotlib's global state is not changed, and equal 
 Imports no JAX.
 """
 
+from rnnbench.figures.colours import COLOURS
 from rnnbench.figures.gates import gate_traces, time_constants
 from rnnbench.figures.gradients import gradient_flow, gradient_map, half_life
 from rnnbench.figures.jacobians import lyapunov_exponents, singular_values
-from rnnbench.figures.looks import COLOURS
 from rnnbench.figures.memory import memory
 from rnnbench.figures.scores import learning_curves, score_by_value, scores_by
 from rnnbench.figures.style import STYLE, save

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rnnbench.analysis.labels import cell_label
 from rnnbench.analysis.selection import at_last_step, top_layer
-from rnnbench.analysis.settings import cell_label, label_runs
+from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
+from rnnbench.figures.colours import setting_looks
 from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.looks import setting_looks
 from rnnbench.figures.panels import draw_states, grid, panels_of
 from rnnbench.figures.states import state_dashes
 from rnnbench.figures.style import plain, styled

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.selection import at_last_step, relative_flow, top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
+from rnnbench.figures.colours import GREY, setting_looks, settings
 from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.looks import GREY, setting_looks, settings
 from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
 from rnnbench.figures.states import layers, state_dashes, states
 from rnnbench.figures.style import plain, styled

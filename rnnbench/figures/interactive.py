@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from rnnbench.analysis.labels import breakdown_label, metric_label
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import breakdown_label, metric_label
-from rnnbench.figures.looks import GREY, Look, settings
+from rnnbench.figures.colours import GREY, Look, settings
 from rnnbench.figures.states import Dash, layers, state_dashes, state_label
 from rnnbench.records.bins import bin_label
 
@@ -35,7 +35,7 @@ _BANDS = 0.5
 
 _MARKERS = {"s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "*": "star"}
 """Plotly's names for `looks.MARKERS`."""
-_MOST_MARKERS = 9
+MAX_MARKERS = 9
 """Maximum number of markers on a line with many points."""
 
 
@@ -244,7 +244,7 @@ def _line(values: "pd.Series[float]", look: Look, dash: Dash = (), **about: Any)
     if dash:
         line["dash"] = ",".join(f"{width * length:g}px" for length in dash)
     if look.marker:
-        marker = {"symbol": _MARKERS[look.marker], "size": 8, "maxdisplayed": _MOST_MARKERS}
+        marker = {"symbol": _MARKERS[look.marker], "size": 8, "maxdisplayed": MAX_MARKERS}
         about = {"mode": "lines+markers", "marker": marker, **about}
     return _curve(values, line=line, **about)
 

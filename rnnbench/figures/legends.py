@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from rnnbench.figures.looks import GREY, Look, settings
+from rnnbench.figures.colours import GREY, Look, settings
 from rnnbench.figures.states import DASHES, state_dashes, state_label
 from rnnbench.figures.style import plain
 

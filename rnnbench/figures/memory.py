@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.selection import top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
+from rnnbench.figures.colours import setting_looks
 from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.looks import setting_looks
 from rnnbench.figures.panels import draw_states, grid, panels_of
 from rnnbench.figures.states import source_label, state_dashes
 from rnnbench.figures.style import styled

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from rnnbench.analysis.settings import metric_label
-from rnnbench.figures.looks import GREY, Look, settings
+from rnnbench.analysis.labels import metric_label
+from rnnbench.figures.colours import GREY, Look, settings
 from rnnbench.figures.states import Dash, states
 from rnnbench.figures.style import plain
 

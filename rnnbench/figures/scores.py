@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from rnnbench.analysis.labels import breakdown_label, metric_label
 from rnnbench.analysis.selection import at_last_step
-from rnnbench.analysis.settings import breakdown_label, label_runs, metric_label
+from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
+from rnnbench.figures.colours import GREY, setting_looks, settings
 from rnnbench.figures.legends import legend
-from rnnbench.figures.looks import GREY, setting_looks, settings
 from rnnbench.figures.panels import draw_seeds, grid, panels_of, score_axis
 from rnnbench.figures.style import plain, styled
 from rnnbench.records.bins import bin_label

@@ -25,18 +25,18 @@ class Logger(abc.ABC):
 
     @abc.abstractmethod
     def start(
-        self, run_id: str, name: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None
+        self, run_id: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None, runs: int
     ) -> None:
         """Opens the run.
 
         Args:
             run_id: identifies the run, as in the records; the job's id if the logger serves a whole population.
-            name: what to call the run in displays.
             config: the run's configuration, nested. If the logger serves a whole population, this is the first run's
                 configuration, with the values in which the runs differ under the key `population`.
             folder: the job folder; a logger that writes files must use its own subfolder.
             step: the training step from which the run starts (0) or resumes.
             group: name of the population that the run belongs to; None if it was trained alone.
+            runs: number of runs that the logger serves: 1, or those of the whole population.
 
         Raises:
             UserError: the logger cannot be used; the message says what to change.

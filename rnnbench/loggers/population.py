@@ -52,13 +52,11 @@ class PopulationLogger:
         if self._is_shared:
             first = self._configs[0]
             self._job_id = folder.name.rpartition("-")[2]
-            name = f"{first.task['name']}-{first.model.name}-{len(self._configs)}-runs"
             about = {"population": _differing(self._configs), **identity(first)}
-            self._loggers[0].start(self._job_id, name, about, folder, step, group)
+            self._loggers[0].start(self._job_id, about, folder, step, group, len(self._configs))
             return
         for run, config, logger in zip(self._run_ids, self._configs, self._loggers, strict=True):
-            name = f"{config.task['name']}-{config.model.name}-seed{config.seed}"
-            logger.start(run, name, identity(config), folder, step, group)
+            logger.start(run, identity(config), folder, step, group, 1)
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
         """Passes on what was recorded for the segment that ended at `step`.

@@ -61,7 +61,7 @@ class WandbLogger(Logger):
         self._run: Any = None
 
     def start(
-        self, run_id: str, name: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None
+        self, run_id: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None, runs: int
     ) -> None:
         """Opens the run; see `Logger.start`.
 
@@ -76,7 +76,7 @@ class WandbLogger(Logger):
                 project=self.project,
                 entity=self.entity,
                 id=run_id,
-                name=name,
+                name=_name(config, runs),
                 config=dict(config),
                 group=self.group or group,
                 tags=self.tags,
@@ -121,6 +121,12 @@ def has_account() -> bool:
     with contextlib.suppress(OSError, netrc.NetrcParseError):
         return netrc.netrc(str(path)).authenticators(host) is not None
     return False
+
+
+def _name(config: Mapping[str, Any], runs: int) -> str:
+    """What Weights & Biases calls a run: `adding-lstm-seed0`, or `adding-lstm-100-runs` of a population."""
+    which = f"seed{config['seed']}" if runs == 1 else f"{runs}-runs"
+    return f"{config['task']['name']}-{config['model']['name']}-{which}"
 
 
 def _rows(tables: Mapping[str, pa.Table], name: str) -> list[dict[str, Any]]:

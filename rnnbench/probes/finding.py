@@ -42,9 +42,10 @@ def make_probe(name: str, path: str, arguments: Mapping[str, Any] | None = None)
             f"{did_you_mean(name, known)}"
         )
     target = f"{known[name].__module__}.{known[name].__qualname__}" if name in known else name
+    if name not in known and not (isinstance(found := locate(name, path), type) and issubclass(found, Probe)):
+        raise UserError(f"{path}: expected a subclass of rnnbench.probes.Probe, got {name}")
     probe = instantiate({"_target_": target, **(arguments or {})}, path)
-    if not isinstance(probe, Probe):
-        raise UserError(f"{path}: expected a subclass of rnnbench.probes.Probe, got {target}")
+    assert isinstance(probe, Probe)
     return probe
 
 

@@ -20,8 +20,8 @@ from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed, program, tables
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.devices import use_compilation_cache, use_devices
-from rnnbench.training.outcomes import Outcomes, Row
 from rnnbench.training.progress import JobProgress, say
+from rnnbench.training.runs_table import Row, RunsTable
 from rnnbench.training.step import RunState
 from rnnbench.training.switches import refuse_switches
 
@@ -49,8 +49,8 @@ def train(*configs: Config) -> list[Row]:
             else f"{len(diverged)} of {len(rows)} runs diverged, among them {diverged[0]['run_id']}: its"
         )
         raise DivergedError(
-            f"{which} loss or gradient was not finite at step {diverged[0]['diverged_at']} of {steps}; what was "
-            f"recorded before is kept in {folder}. A lower optimizer.learning_rate or train.clip_norm may help"
+            f"{which} loss, gradient or parameters were not finite at step {diverged[0]['diverged_at']} of {steps}; "
+            f"what was recorded before is kept in {folder}. A lower optimizer.learning_rate or train.clip_norm may help"
         )
     return rows
 
@@ -134,7 +134,7 @@ class Session:
         self.records.rewind(step if restored else None)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         diverged_at = distributed.fetch(states.diverged_at).tolist()
-        self.outcomes = Outcomes(
+        self.runs_table = RunsTable(
             self.configs, self.program.tasks, step, diverged_at, before if restored is not None else ()
         )
         self.logger.start(self.records.folder, step)
@@ -144,16 +144,16 @@ class Session:
         with JobProgress(self.label, steps, step, silent=not leads) as progress:
             if restored is None:
                 self._evaluate(0, states, {}, 1)
-            while step < steps and not self.outcomes.nothing_left(self.config.train.stop_when_solved):
+            while step < steps and not self.runs_table.nothing_left(self.config.train.stop_when_solved):
                 first, step = step + 1, min(step + self.config.train.eval_every, steps)
                 states, scalars = self.program.segment(states)
                 numbers = self._evaluate(step, states, distributed.fetch(scalars), first)
                 self.checkpoints.save(step, states)
                 progress.update(step, numbers)
             self._finish(step, states)
-            reached = max(row["step"] for row in self.outcomes.rows)
-            progress.close(reached, self.outcomes.statuses(), self._scores())
-        return self.outcomes.rows
+            reached = max(row["step"] for row in self.runs_table.rows)
+            progress.close(reached, self.runs_table.statuses(), self._scores())
+        return self.runs_table.rows
 
     def _first_states(self) -> RunState:
         return self.program.place([self.program.init(config) for config in self.configs])
@@ -167,18 +167,18 @@ class Session:
             scalars: the scalars of every step of the segment; empty before the first segment.
             first: number of the segment's first step.
         """
-        outcomes, every = self.outcomes, self.config.train.log_every
-        began = outcomes.left()
-        outcomes.diverge(distributed.fetch(states.diverged_at).tolist())
+        runs, every = self.runs_table, self.config.train.log_every
+        began = runs.left()
+        runs.diverge(distributed.fetch(states.diverged_at).tolist())
         tests = self.program.evaluate(states)
         summaries = self._summaries(tests)
-        outcomes.diverge([step if not np.isfinite(loss) else -1 for loss in tests["loss"].mean(axis=1)])
-        done = [row["diverged_at"] or step for row in outcomes.rows]
-        ids = outcomes.left()
+        runs.diverge([step if not np.isfinite(loss) else -1 for loss in tests["loss"].mean(axis=1)])
+        done = [row["diverged_at"] or step for row in runs.rows]
+        ids = runs.left()
 
         trained = tables.train_metrics(scalars, began, first, done, every)
         losses = tables.last_losses(trained)
-        outcomes.evaluate(step, summaries, [losses.get(run, np.nan) for run in outcomes.run_ids])
+        runs.evaluate(step, summaries, [losses.get(run, np.nan) for run in runs.run_ids])
         probed, headlines = self._measure(self.at_evaluation, self.config.probe.size, step, states, ids)
         recorded_now = tables.merged(
             {
@@ -189,7 +189,7 @@ class Session:
             *probed,
         )
         self._write(step, recorded_now)
-        self.records.set_runs(outcomes.rows)
+        self.records.set_runs(runs.rows)
         shown = self._scores()
         if "grad_norm" in scalars:
             shown["|gradient|"] = float(np.median(scalars["grad_norm"][:, -1]))
@@ -224,9 +224,9 @@ class Session:
 
     def _finish(self, step: int, states: RunState) -> None:
         """Writes the last checkpoint, the final probes and completions, and the statuses."""
-        outcomes = self.outcomes
-        outcomes.finish()
-        ids = outcomes.left()
+        runs = self.runs_table
+        runs.finish()
+        ids = runs.left()
         probed, _ = self._measure(self.at_end, self.config.probe.size, step, states, ids)
         whole = distributed.fetch(states.params)
         shown = {}
@@ -236,12 +236,12 @@ class Session:
                 shown[run] = task.showcase(functools.partial(self.program.predict, params))
         self._write(step, tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
         self.checkpoints.save(step, states, force=True)
-        self.records.finish(outcomes.rows)
-        self.logger.finish([row["status"] for row in outcomes.rows])
+        self.records.finish(runs.rows)
+        self.logger.finish([row["status"] for row in runs.rows])
 
     def _scores(self) -> dict[str, float]:
         """Returns the medians over the runs of the last training loss and test score."""
-        score, rows = self.program.tasks[0].score, self.outcomes.rows
+        score, rows = self.program.tasks[0].score, self.runs_table.rows
         return {
             "loss": float(np.median([row.get("final.train.loss", np.nan) for row in rows])),
             f"test {score}": float(np.median([row.get(f"final.{score}", np.nan) for row in rows])),

@@ -12,7 +12,7 @@ import pytest
 import rnnbench
 import rnnbench.training
 from rnnbench.commands import cli
-from rnnbench.config.keys import keys
+from rnnbench.config.metadata import keys
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError, UserError
 

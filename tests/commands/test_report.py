@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from rnnbench.commands import report
 from rnnbench.commands.report import report_sweep
 from rnnbench.errors import UserError
-from rnnbench.figures.looks import COLOURS
+from rnnbench.figures.colours import COLOURS
 from rnnbench.figures.page import write_report
 from rnnbench.probes.finding import drawers
 from rnnbench.records.plans import record_plan

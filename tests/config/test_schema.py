@@ -8,7 +8,7 @@ from flax import nnx
 
 from rnnbench.config import identity, objects, schema
 from rnnbench.config.compose import compose
-from rnnbench.config.keys import keys
+from rnnbench.config.metadata import keys
 from rnnbench.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.figures import interactive
-from rnnbench.figures.looks import setting_looks
+from rnnbench.figures.colours import setting_looks
 
 
 def trace(figure: dict, name: str) -> dict:

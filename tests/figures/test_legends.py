@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from rnnbench.figures.colours import setting_looks
 from rnnbench.figures.legends import legend
-from rnnbench.figures.looks import setting_looks
 from rnnbench.figures.panels import grid
 from rnnbench.figures.style import styled
 

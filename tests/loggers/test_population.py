@@ -33,10 +33,10 @@ class MemoryLogger(Logger):
         MemoryLogger.every.append(self)
 
     def start(
-        self, run_id: str, name: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None
+        self, run_id: str, config: Mapping[str, Any], folder: Path, step: int, group: str | None, runs: int
     ) -> None:
-        self.started = {"run_id": run_id, "name": name, "config": config, "folder": folder, "step": step}
-        self.started["group"] = group
+        self.started = {"run_id": run_id, "config": config, "folder": folder, "step": step}
+        self.started |= {"group": group, "runs": runs}
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
         self.written.append((step, dict(tables)))
@@ -77,7 +77,7 @@ def test_each_run_has_a_logger_of_its_own(configs: list[Config], loggers: list[M
     population.start(FOLDER, 4)
     started = [logger.started for logger in loggers]
     assert [one["run_id"] for one in started] == ids
-    assert [one["name"] for one in started] == [f"adding-lstm-seed{seed}" for seed in range(3)]
+    assert [one["runs"] for one in started] == [1, 1, 1]
     assert [one["config"]["seed"] for one in started] == [0, 1, 2]
     assert {(one["folder"], one["step"], one["group"]) for one in started} == {(FOLDER, 4, FOLDER.name)}
 
@@ -100,7 +100,7 @@ def test_many_runs_share_one_that_gets_their_medians(configs: list[Config], logg
     population.finish(["diverged", "finished", "diverged", "diverged"])
     [logger] = [logger for logger in loggers if logger.started]
     assert logger.started["run_id"] == "0123456789ab"
-    assert logger.started["name"] == "adding-lstm-4-runs"
+    assert logger.started["runs"] == 4
     assert logger.started["config"]["population"] == {"seed": [0, 1, 2, 3]}
     [(_, tables)] = logger.written
     values = {row["metric"]: row["value"] for row in tables["metrics"].to_pylist()}

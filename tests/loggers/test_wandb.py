@@ -13,6 +13,8 @@ from rnnbench.loggers import wandb as loggers
 from rnnbench.loggers.wandb import WandbLogger, has_account
 from tests.helpers import table_of
 
+CONFIG = {"task": {"name": "adding"}, "model": {"name": "gru"}, "seed": 0}
+
 
 @pytest.fixture(autouse=True)
 def no_account(tmp_path, monkeypatch):
@@ -63,7 +65,7 @@ def history(records):
 
 def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
     logger = WandbLogger(project="study", tags=["a"])
-    logger.start("r1", "adding-gru-seed0", {"model": {"name": "gru"}}, tmp_path, 0, None)
+    logger.start("r1", CONFIG, tmp_path, 0, None, 1)
     logger.write(0, segment([0]))
     logger.write(20, segment([10, 20]))
     logger.finish("finished")
@@ -109,7 +111,7 @@ def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_p
     run = SimpleNamespace(log=lambda values, step: logged.append((step, values)))
     monkeypatch.setattr(wandb, "init", lambda **options: run)
     logger = WandbLogger()
-    logger.start("r1", "name", {}, tmp_path, 0, None)
+    logger.start("r1", CONFIG, tmp_path, 0, None, 1)
     steps = [30, 10, 20]
     names = ["loss", "grad_norm"]
     columns = {
@@ -133,7 +135,7 @@ def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_p
 
 def test_a_resumed_run_is_the_same_run_from_the_restored_step_on(tmp_path):
     logger = WandbLogger()
-    logger.start("r1", "name", {}, tmp_path, 20, None)
+    logger.start("r1", CONFIG, tmp_path, 20, None, 1)
     logger.write(30, {"metrics": segment([30])["metrics"]})
     logger.finish("diverged")
     found = read_back(tmp_path)
@@ -155,7 +157,7 @@ def test_it_is_offline_without_an_account_and_online_with_one(tmp_path, monkeypa
     monkeypatch.setattr(wandb, "init", lambda **options: modes.append((options["mode"], options["resume"])))
 
     def start(mode=None, step=0):
-        WandbLogger(mode=mode).start("r1", "name", {}, tmp_path, step, None)
+        WandbLogger(mode=mode).start("r1", CONFIG, tmp_path, step, None, 1)
 
     assert not has_account()
     start()
@@ -181,6 +183,11 @@ def test_bad_input_is_answered(tmp_path, monkeypatch):
 
     monkeypatch.setattr(wandb, "init", fail)
     with pytest.raises(UserError, match=r"logger: wandb cannot start \(no route to host\); logger\.mode=offline"):
-        WandbLogger(mode="online").start("r1", "name", {}, tmp_path, 0, None)
+        WandbLogger(mode="online").start("r1", CONFIG, tmp_path, 0, None, 1)
     with pytest.raises(Exception, match="'on'"):
         WandbLogger(mode="on")
+
+
+def test_names_say_what_was_trained() -> None:
+    assert loggers._name(CONFIG, 1) == "adding-gru-seed0"
+    assert loggers._name(CONFIG, 100) == "adding-gru-100-runs"

@@ -1,4 +1,4 @@
-"""A probe of one's own: what it measures, the table that it fills, and what draws it."""
+"""A probe of your own: what it measures, the table that it fills, and what draws it."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""A task of one's own: how an example is drawn, how an answer is scored, and what chance reaches."""
+"""A task of your own: how an example is drawn, how an answer is scored, and what chance reaches."""
 
 import jax
 import jax.numpy as jnp

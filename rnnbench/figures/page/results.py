@@ -10,7 +10,7 @@ import pandas as pd
 from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.statistics import results_of
 from rnnbench.analysis.tables import load_runs
-from rnnbench.figures.looks import Look, setting_looks
+from rnnbench.figures.colours import Look, setting_looks
 from rnnbench.figures.probed import Draw
 
 MAX_SETTINGS = 24

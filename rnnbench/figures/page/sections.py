@@ -8,9 +8,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from rnnbench.analysis import selection
+from rnnbench.analysis.labels import cell_label, metric_label, title
 from rnnbench.analysis.numbers import number
-from rnnbench.analysis.settings import cell_label, config_keys, in_order, metric_label, title
-from rnnbench.analysis.statistics import summarize
+from rnnbench.analysis.settings import config_keys, in_order
+from rnnbench.analysis.statistics import CONFIDENCE, summarize
 from rnnbench.analysis.summaries import completions, heading, summary_rows
 from rnnbench.analysis.tables import load_metrics, load_scores, load_showcase, load_table
 from rnnbench.errors import UserError
@@ -28,8 +29,8 @@ def _comparison(results: Results) -> Markup:
         return parts.paragraph("No run is finished yet.")
     shown = [
         parts.paragraph(
-            "For each setting, over its seeds: the median with its 95% bootstrap interval and the quartiles, how many "
-            "solved the task (with Wilson's interval), and the step by which half of them had. A run that diverged "
+            f"For each setting, over its seeds: the median with its {CONFIDENCE:.0%} bootstrap interval and the "
+            "quartiles, how many solved the task (with Wilson's interval), and the step by which half of them had. A run that diverged "
             "counts as worse than any other. rnnbench compare also compares each pair of settings seed by seed."
         )
     ]

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from rnnbench import figures
 from rnnbench.analysis.settings import label_runs
 from rnnbench.figures import interactive
-from rnnbench.figures.looks import COLOURS, PALETTE, Look, cell_looks, setting_looks, settings
+from rnnbench.figures.colours import COLOURS, PALETTE, Look, cell_looks, setting_looks, settings
 
 CELLS = ["gru", "lstm", "rnn", *(f"cell_{number:02d}_with_a_long_name" for number in range(11))]
 STATES = ("h", "c")

@@ -13,7 +13,7 @@ from rnnbench.tasks.base import Task
 Row = dict[str, Any]
 
 
-class Outcomes:
+class RunsTable:
     """Rows of the runs table, updated at every evaluation.
 
     Attributes:

@@ -1,0 +1,25 @@
+"""What tables and figures call cells, tasks, metrics and breakdowns."""
+
+CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+
+ABBREVIATIONS = {"mse"}
+
+
+def cell_label(name: str) -> str:
+    """Returns what a cell is called in figures and tables."""
+    return CELLS.get(name, name)
+
+
+def metric_label(name: str) -> str:
+    """Returns what a metric is called in figures and tables."""
+    return name.upper() if name in ABBREVIATIONS else name.replace("_", " ")
+
+
+def title(name: str) -> str:
+    """Returns a task's name as a title: "Sentence completion" for sentence_completion."""
+    return name.replace("_", " ").capitalize()
+
+
+def breakdown_label(by: str) -> str:
+    """Returns what a breakdown of the score is called in figures and tables."""
+    return "distance from the cue to the answer (steps)" if by == "distance" else metric_label(by)
