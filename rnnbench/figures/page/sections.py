@@ -30,8 +30,9 @@ def _comparison(results: Results) -> Markup:
     shown = [
         parts.paragraph(
             f"For each setting, over its seeds: the median with its {CONFIDENCE:.0%} bootstrap interval and the "
-            "quartiles, how many solved the task (with Wilson's interval), and the step by which half of them had. A run that diverged "
-            "counts as worse than any other. rnnbench compare also compares each pair of settings seed by seed."
+            "quartiles, how many solved the task (with Wilson's interval), and the step by which half of them had. A "
+            "run that diverged counts as worse than any other. rnnbench compare also compares each pair of settings "
+            "seed by seed."
         )
     ]
     for panel, of_task in results.labelled.groupby("panel", sort=False):
