@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.tune is not None:
         seeds = ", ".join(map(str, sorted(arguments.tuning_seeds)))
         note = (
-            f"{arguments.tune} was chosen for each cell by the median over the tuning seeds {seeds}; shown are others."
+            f"{arguments.tune} was chosen for each cell by the median over the tuning seeds {seeds}. "
+            "The results are from the other seeds."
         )
         runs = statistics.tuned(runs, arguments.tune, arguments.tuning_seeds)
     labelled = label_runs(runs)
