@@ -50,7 +50,7 @@ def sparkline(values: Sequence[float], width: int, log: bool = False) -> str:
 
 
 class NotebookText:
-    """Text below a cell of a Jupyter notebook, which can be replaced. The notebook keeps the last one alone."""
+    """Text below a cell of a Jupyter notebook, which can be replaced. The notebook keeps only the last one."""
 
     def __init__(self, text: str) -> None:
         from IPython.display import display  # a kernel has it; rnnbench does without

@@ -95,7 +95,7 @@ def test_every_figure_of_the_readmes_is_drawn() -> None:
     embedded = {name for page in pages for name in re.findall(r"\]\(\S*?figures/(\w+)\.png\)", page.read_text())}
     drawn = {"gate_traces_lstm": "gate_traces", "learning_rates": "score_by_value", "score_by_distance": "scores_by"}
     assert "score_by_distance" in embedded
-    assert not [name for name in sorted(embedded) if drawn.get(name, f"plots.{name}(") not in source]
+    assert not [name for name in sorted(embedded) if drawn.get(name, f"figures.{name}(") not in source]
 
 
 @every_notebook
