@@ -198,7 +198,7 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere: the folder is not available"),
         (
             ["shwo", "results"],
-            "unknown command 'shwo'; the commands are show, status, compare, report, probe, and without one, key=value",
+            "unknown command 'shwo'; the commands are status, show, compare, report, probe, and without one, key=value",
         ),
         (["shwo", "results"], "Did you mean show?"),
     ],

@@ -151,3 +151,8 @@ def test_a_probe_that_does_not_exist_leaves_no_folder(
     assert cli.main([*tiny, "probe.at_end=[gate]", f"output={tmp_path / 'out'}"]) == 2
     assert "probe.at_end.0: expected one of gate_traces, gates, " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["minimal_gated_unit.py", "temporal_order.py", "effective_rank.py"])
+def test_the_readme_shows_the_file_as_it_is(name: str) -> None:
+    assert f"```python\n{(OUTSIDE / name).read_text()}```" in (ROOT / "README.md").read_text()

@@ -121,12 +121,13 @@ def test_the_next_owner_alone_removes_temporary_files(folder):
 
 WRITER = """
 import sys
+from rnnbench.records.schemas import SCHEMAS, make_table
 from rnnbench.records.writer import Records
 with Records(sys.argv[1], {}) as owner:
     step = 0
     while True:
         columns = {"run_id": list("abcdef"), "step": step, "split": "test", "metric": "accuracy", "value": float(step)}
-        owner.write(step, tables_of({"metrics": columns}))
+        owner.write(step, {"metrics": make_table(SCHEMAS["metrics"], [columns])})
         runs = [{"run_id": name, "status": "running", "step": step, "solved_at": None, "diverged_at": None,
                  "score": "accuracy", "score_goal": "max"} for name in "abcdef"]
         owner.set_runs(runs)
