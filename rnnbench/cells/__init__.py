@@ -1,8 +1,8 @@
-"""Recurrent cells, a cell a file, and the unroll over time that serves them all.
+"""Recurrent cells, one in each file, and the unroll over time that they all share.
 
-`base` and `gates` say what a cell is, `unroll` runs one over time, `gated_scan` has the gradient for cells written by
-gate.
-Imports JAX and Flax, and of this package what `config` says of annotations and messages.
+`base` and `gates` define what a cell is, `unroll` runs one over time, and `gated_scan` computes the gradient of cells
+written gate by gate.
+Imports JAX and Flax, and from this package only annotations and messages of `config`.
 """
 
 from rnnbench.cells.activations import identity, relu, sigmoid, tanh

@@ -1,4 +1,4 @@
-"""Activations whose derivative can be read off their value, so that the unroll keeps the value alone."""
+"""Activations whose derivative can be computed from their value, so that the unroll stores only the value."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ relu = jax.nn.relu
 
 
 def identity(z: Array) -> Array:
-    """identity(z) = z, for linear networks."""
+    """Returns identity(z) = z, for linear networks."""
     return z
 
 
@@ -25,22 +25,22 @@ _SLOPES: dict[Activation, Callable[[Array], Array]] = {
     relu: lambda a: (a > 0).astype(a.dtype),
     identity: jnp.ones_like,
 }
-# sigmoid(z) = tanh(z / 2) / 2 + 1 / 2, so both are tanh(s z) s + o, with s and o constant per gate.
+# sigmoid(z) = tanh(z / 2) / 2 + 1 / 2, so both have the form tanh(s z) s + o, where s and o are constants of the gate.
 _AS_SCALED_TANH: dict[Activation, tuple[float, float]] = {sigmoid: (0.5, 0.5), tanh: (1.0, 0.0)}
 
 
 class BlockActivation:
-    """How several gates, side by side in one block `(batch, gates * hidden)`, are activated at once.
+    """The activation of several gates at once, side by side in one block `(batch, gates * hidden)`.
 
         gate_i = finish_i(function(scale_i z)_i)
 
-    Sigmoid and tanh gates become one tanh over the block, `tanh(s z) s + o`: to slice the block first keeps
-    XLA's CPU code from vectorising the transcendental function (an LSTM step takes twice as long). Gates
-    that are all alike need no finishing; other mixtures are activated gate by gate in `finish`.
+    Sigmoid and tanh gates become one tanh over the block, `tanh(s z) s + o`. Slicing the block first would stop XLA
+    from vectorising the transcendental function on a CPU (an LSTM step would take twice as long). Gates that all have
+    the same activation need no `finish`; in any other mixture, `finish` does the whole activation of each gate.
 
     Attributes:
-        function: what goes over the block; its slope is known from its value.
-        scales: what each gate's z is multiplied by before it; the caller puts them into the weights.
+        function: the function applied to the whole block. Its slope can be computed from its value.
+        scales: the factor by which each gate's z is multiplied first. The caller multiplies the weights by it.
     """
 
     def __init__(self, activations: tuple[Activation, ...]):
@@ -56,17 +56,17 @@ class BlockActivation:
             self._finish = [functools.partial(_affine, *_AS_SCALED_TANH[a]) for a in activations]
 
     def split(self, block: Float[Array, "batch block"]) -> list[Float[Array, "batch hidden"]]:
-        """Each gate's part of the block."""
+        """Returns each gate's part of the block."""
         return jnp.split(block, len(self._finish), axis=-1) if self._finish else []
 
     def gates(self, swept: list[Float[Array, "batch hidden"]]) -> list[Float[Array, "batch hidden"]]:
-        """The gates, from the parts of `function`'s value."""
+        """Returns the gates, given the parts of `function`'s value."""
         return [finish(part) for finish, part in zip(self._finish, swept, strict=True)]
 
     def gradients(
         self, swept: list[Float[Array, "batch hidden"]], gradients: list[Float[Array, "batch hidden"]]
     ) -> list[Float[Array, "batch hidden"]]:
-        """Gradients with respect to each gate's scaled z, from those with respect to the gates."""
+        """Returns the gradients with respect to each gate's scaled z, given those with respect to the gates."""
         slope = _SLOPES[self.function]
         return [
             jax.vjp(finish, part)[1](gradient)[0] * slope(part)

@@ -1,4 +1,4 @@
-"""A cell written gate by gate: the author declares the gates and combines them; the framework owns the matmuls."""
+"""A cell written gate by gate: its author declares the gates and combines them, and the framework does the matmuls."""
 
 import abc
 import functools
@@ -22,9 +22,9 @@ States = tuple[Array, ...]
 
 
 class CellOptions(TypedDict, total=False):
-    """Options of `GatedCell` that a subclass hands on, as `**options: Unpack[CellOptions]`.
+    """Options that a subclass passes on to `GatedCell`, as `**options: Unpack[CellOptions]`.
 
-    `bias_init` is not among them: many cells combine it with an option of their own.
+    `bias_init` is not one of them, because many cells combine it with an option of their own.
     """
 
     kernel_init: ByGate
@@ -35,13 +35,13 @@ class CellOptions(TypedDict, total=False):
 
 
 class GatedCell(nnx.RNNCellBase):
-    """Base of every cell that is written by gate.
+    """Base class of all cells that are written gate by gate.
 
     A gate's drive is `z = x W + b + h U`, or `x W + b` for a gate that is not recurrent. The subclass declares its
-    gates in `gates` and combines them in `step`. Each gate's part of a kernel is initialised on its own. From this
-    form follow the fast unroll with its own gradient (`unroll`) and a step for `flax.nnx.RNN`.
+    gates in `gates` and combines them in `step`. Each gate's part of a kernel is initialised separately. In return,
+    the cell gets a fast unroll with its own gradient (`unroll`) and a step for `flax.nnx.RNN`.
 
-    The parameters of all gates stand side by side, a block a gate: `blocks` names them in their order.
+    The parameters of all gates are fused side by side, one block per gate; `blocks` gives the order of the gates.
 
     Attributes:
         states: names of the recurrent states; the first is the hidden state `h`, which is also the output.
@@ -49,15 +49,15 @@ class GatedCell(nnx.RNNCellBase):
         hidden_features: width of `h`.
         kernel: `(in_features, gates * gate_features)`, W of every gate.
         recurrent_kernel: `(hidden_features, recurrent gates * gate_features)`, U of every recurrent gate, or None
-            where there is no such gate.
+            if there is no such gate.
         bias: `(gates * gate_features,)`, or None.
-        recurrent_bias: `(gates with recurrent bias * gate_features,)`, or None where there is no such gate.
+        recurrent_bias: `(gates with recurrent bias * gate_features,)`, or None if there is no such gate.
     """
 
     states: ClassVar[tuple[str, ...]] = ("h",)
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
-        # Python's own words for an abstract class do not say what a step takes.
+        # Python's own message about an abstract class does not say which arguments a step takes.
         forms = {"gates": "gates, as {name: Gate(activation)}", "step": f"step(self, gates, {', '.join(cls.states)})"}
         if missing := [form for name, form in forms.items() if name in cls.__abstractmethods__]:
             raise TypeError(f"{cls.__name__} must define {' and '.join(missing)}")
@@ -75,7 +75,7 @@ class GatedCell(nnx.RNNCellBase):
         param_dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Creates the parameters. Each initialiser is one for all gates, or a mapping for some of them by name.
+        """Creates the parameters. Each `*_init` is one initialiser for all gates, or a mapping from the names of some.
 
         Args:
             in_features: width of the input.
@@ -83,13 +83,13 @@ class GatedCell(nnx.RNNCellBase):
             kernel_init: initialiser of each gate's W, by default LeCun normal.
             recurrent_kernel_init: initialiser of each recurrent gate's U, by default orthogonal.
             bias_init: initialiser of each gate's b, by default zeros. Recurrent biases start at zero.
-            use_bias: whether there are biases at all.
+            use_bias: whether there are any biases.
             param_dtype: type of the parameters and of the states.
-            rngs: source of the keys, stream `params`.
+            rngs: source of the keys, which come from its stream `params`.
 
         Raises:
-            TypeError: a gate is not declared by a `Gate`.
-            ValueError: an initialiser is none, or is for a gate that is not there.
+            TypeError: a gate is not declared as a `Gate`.
+            ValueError: an initialiser is not a function, or is given for a gate that does not exist.
         """
         for name, gate in self.gates.items():
             if not isinstance(gate, Gate):
@@ -100,7 +100,7 @@ class GatedCell(nnx.RNNCellBase):
         width = self.gate_features
 
         def fused(inits: Mapping[str, Initializer], rows: tuple[int, ...]) -> nnx.Param | None:
-            # The orthogonal initialiser needs a QR decomposition, which there is none of in half precision.
+            # The orthogonal initialiser needs a QR decomposition, and JAX has none in half precision.
             drawn = param_dtype if jnp.finfo(param_dtype).bits >= 32 else jnp.float32
             parts = [init(rngs.params(), (*rows, width), drawn) for init in inits.values()]
             return nnx.Param(jnp.concatenate(parts, axis=-1).astype(param_dtype)) if parts else None
@@ -118,64 +118,65 @@ class GatedCell(nnx.RNNCellBase):
     @property
     @abc.abstractmethod
     def gates(self) -> Mapping[str, Gate]:
-        """The cell's gates by name: a class attribute or, where they depend on options, a property.
+        """The cell's gates by name: a class attribute or, if they depend on options, a property.
 
         gates: ClassVar = {"forget": Gate(sigmoid), "candidate": Gate(tanh, deferred=True)}
         """
 
-    # Overridden with the states' names for `*states`. The keywords, which nothing passes, tell type checkers that
-    # any such signature will do.
+    # A subclass overrides this with its states' names in place of `*states`. Nobody passes any keyword arguments: they
+    # make type checkers accept every such signature.
     @abc.abstractmethod
     def step(self, gates: Gates, /, *states: Any, **_: Any) -> Array | tuple[Array, ...]:
-        """The cell's own mathematics, `step(self, gates, h)`, elementwise but for `Drive.from_state`.
+        """Returns the new states: the cell's equations, `step(self, gates, h)`, elementwise except `Drive.from_state`.
 
-        It may use parameters of the cell's own. It must draw nothing at random and keep nothing in the cell: what the
-        next step needs is a state.
+        It may use further parameters of the cell. It must not draw random numbers or store anything in the cell:
+        whatever the next step needs must be a state.
 
         Args:
-            gates: the gates as attributes, each `(*batch, gate_features)`; a deferred one as a `Drive`.
-            states: the last states, in the order of `self.states`, each `(*batch, its width)`.
+            gates: the gates as attributes, each `(*batch, gate_features)`; a deferred gate is a `Drive`.
+            states: the previous states, in the order of `self.states`, each `(*batch, its width)`.
 
         Returns:
-            The new states in the same order, shaped and typed like the last; a bare array where there is one.
+            The new states in the same order, with the shapes and types of the previous ones. If there is only one
+            state, it may be returned as an array instead of a tuple.
         """
 
     def retention(self, gates: Gates) -> dict[str, Array]:
-        """Returns the factor by which a step keeps a state, for each state that a gate and not a matmul carries on.
+        """Returns the factor by which a step keeps a state, for each state that a gate carries over without a matmul.
 
             retention[s] = ds' / ds,   with the values of all gates held
 
-        An LSTM keeps c by its forget gate. By default no state is known to be carried on by a gate.
+        The forget gate of an LSTM keeps c, for example. By default, no state is known to be carried over by a gate.
 
         Args:
-            gates: the activated gates as attributes, with any leading axes: `Gates(values)` of what `observe` returns,
-                or of values over time.
+            gates: the activated gates as attributes, with any leading axes: `Gates(values)`, where `values` are those
+                that `observe` returns, or the same over time.
 
         Returns:
-            Factors by name of the state, shaped like the gates.
+            The factors by name of the state, with the shape of the gates.
         """
         del gates
         return {}
 
     @property
     def gate_features(self) -> int:
-        """Width of every gate, by default that of h."""
+        """Width of every gate; by default the width of h."""
         return self.hidden_features
 
     @property
     def state_features(self) -> dict[str, int]:
-        """Width of each state by name, by default `hidden_features` for h and `gate_features` for the others."""
+        """Width of each state by name; by default `hidden_features` for h and `gate_features` for the others."""
         first, *others = self.states
         return {first: self.hidden_features, **dict.fromkeys(others, self.gate_features)}
 
     @property
     def joint(self) -> tuple[str, ...]:
-        """Names of the gates that see h and reach the step activated: one matmul drives them all."""
+        """Names of the gates that see h and are activated before the step. One matmul computes all their drives."""
         return tuple(name for name, gate in self.gates.items() if gate.recurrent and not gate.deferred)
 
     @property
     def apart(self) -> tuple[str, ...]:
-        """Names of the other gates: their drive from the input is on its own."""
+        """Names of the other gates. Their drive from the input is computed separately."""
         return tuple(name for name, gate in self.gates.items() if gate.deferred or not gate.recurrent)
 
     @property
@@ -198,16 +199,16 @@ class GatedCell(nnx.RNNCellBase):
         return _by_name(self.recurrent, self.recurrent_kernel)
 
     def recurrent_biases(self) -> dict[str, Float[Array, " gate"]]:
-        """Returns the recurrent bias of every gate that has one by name."""
+        """Returns by name the recurrent bias of every gate that has one."""
         return _by_name(self.recurrently_biased, self.recurrent_bias)
 
     def combine(self, gates: Mapping[str, Array | Drive], states: States) -> States:
-        """Returns the new states, `step`'s result checked and always as a tuple.
+        """Returns the new states: the result of `step`, checked, and always as a tuple.
 
         Raises:
             RuntimeError: a deferred gate is not activated.
-            TypeError: a new state is no array, or of another type than the last.
-            ValueError: there are more or fewer new states than states, or one is of another shape than the last.
+            TypeError: a new state is not an array, or its type differs from the previous state's.
+            ValueError: the number of new states is wrong, or the shape of one differs from the previous state's.
         """
         new = self.step(Gates(gates), *states)
         new = new if isinstance(new, tuple) else (new,)
@@ -235,26 +236,26 @@ class GatedCell(nnx.RNNCellBase):
     def __call__(
         self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
     ) -> tuple[tuple[Float[Array, "*batch _"], ...], Float[Array, "*batch hidden"]]:
-        """One step, as `flax.nnx.RNN` wants it: carry (the states) and input to new carry and output (h)."""
+        """Runs one step, as `flax.nnx.RNN` expects: returns the new carry (the states) and the output (h)."""
         new = self.combine(self._gates(carry, inputs), carry)
         return new, new[0]
 
     def observe(
         self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
     ) -> tuple[tuple[Float[Array, "*batch _"], ...], dict[str, Float[Array, "*batch gate"]]]:
-        """One step: the new carry, and the value of every gate by name (a deferred one as the step activates it)."""
+        """Runs one step, and returns the new carry and each gate's activated value by name, for deferred gates too."""
         gates = self._gates(carry, inputs)
         new = self.combine(gates, carry)
         values = {name: gate.value if isinstance(gate, Drive) else gate for name, gate in gates.items()}
         return new, {name: value for name, value in values.items() if value is not None}
 
     def drive(self, name: str, from_input: Array, project: Any) -> Drive:
-        """Returns the `Drive` of a deferred gate, of which `project` maps v to `v U` and the recurrent bias."""
+        """Returns the `Drive` of a deferred gate; `project` maps v to `v U` plus the recurrent bias."""
         gate = self.gates[name]
         return Drive(name, from_input, project if gate.recurrent else None, gate.activation, self.hidden_features)
 
     def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
-        """The gates of one step."""
+        """Returns the gates of one step."""
         from_input = dict(
             zip(self.blocks, jnp.split(inputs @ self.kernel[...], len(self.blocks), axis=-1), strict=True)
         )
@@ -285,8 +286,8 @@ class GatedCell(nnx.RNNCellBase):
 
         Args:
             input_shape: shape of one step's input, `(*batch, features)`.
-            rngs: source of keys for `carry_init`, stream `carry`.
-            carry_init: initialiser called with a key, a shape and a type.
+            rngs: source of the keys for `carry_init`: `nnx.Rngs`, whose stream `carry` is used, or one stream.
+            carry_init: an initialiser, called with a key, a shape and a type.
         """
         shapes = [(*input_shape[:-1], self.state_features[name]) for name in self.states]
         if carry_init is None:
@@ -296,15 +297,15 @@ class GatedCell(nnx.RNNCellBase):
 
     @property
     def num_feature_axes(self) -> int:
-        """Number of feature axes of the input, for `flax.nnx.RNN`."""
+        """Number of feature axes of the input, which `flax.nnx.RNN` asks for."""
         return 1
 
 
 def _by_name(names: tuple[str, ...], fused: nnx.Param | None) -> dict[str, Array]:
-    """Each gate's block of a fused parameter."""
+    """Returns each gate's block of a fused parameter by name."""
     return {} if fused is None else dict(zip(names, jnp.split(fused[...], len(names), axis=-1), strict=True))
 
 
 def is_gated(cell: nnx.RNNCellBase) -> TypeGuard[GatedCell]:
-    """Whether a cell is written by gate, and steps as `GatedCell` does."""
+    """Returns whether a cell is written gate by gate and does not override the `__call__` of `GatedCell`."""
     return isinstance(cell, GatedCell) and type(cell).__call__ is GatedCell.__call__

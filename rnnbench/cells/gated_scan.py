@@ -1,4 +1,4 @@
-"""The scan over time of a cell written by gate, with its own gradient."""
+"""The scan over time of a cell written gate by gate, with its own gradient."""
 
 import functools
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from rnnbench.cells.weights import FUSED, Weights, arrange, projected
 
 
 class Transposed(NamedTuple):
-    """Kernels transposed, laid out ahead: a matmul within the scan would transpose its kernel at every step.
+    """Kernels transposed before the scan: a matmul within the scan would transpose its kernel at every step.
 
     Attributes:
-        block: of U of the joint gates beside that of each projection of h itself.
-        from_state: of `Weights.from_state`.
+        block: transpose of U of the joint gates, next to U of each projection of h itself.
+        from_state: transposes of `Weights.from_state`.
     """
 
     block: Array
@@ -43,7 +43,7 @@ def gated_unroll(
     last_only: bool,
     remat_every: int | None,
 ) -> tuple[States, Hidden]:
-    """`unroll` for a cell written by gate."""
+    """Runs `unroll` for a cell written gate by gate."""
     graphdef, *parts = nnx.split(cell, _is_differentiable, ...)
     params, constants = map(nnx.to_pure_dict, parts)
     gated = _GatedScan(graphdef, params, constants, last_only)
@@ -62,10 +62,11 @@ CACHE_BYTES = 2**19
 
 
 def _chunk(steps: int, step_bytes: int) -> int:
-    """Steps between two sums of the weights' gradients: as many as leave the gates' gradients in a core's cache.
+    """Returns the number of steps in a chunk: as many as keep the gates' gradients in a core's cache.
 
-    All of them where they are at most six times that: in chunks, what the reverse scan needs is copied once more. A
-    number that divides `steps` is preferred, since a remainder is compiled as a second scan.
+    The weights' gradients are summed after each chunk. If the gates' gradients of all steps take at most six times the
+    cache, there is only one chunk, because chunks cost another copy of everything that the reverse scan needs. A number
+    that divides `steps` is preferred, because a remainder is compiled as a second scan.
     """
     if steps * step_bytes <= 6 * CACHE_BYTES:
         return steps
@@ -74,14 +75,14 @@ def _chunk(steps: int, step_bytes: int) -> int:
 
 
 def _is_differentiable(path: tuple[Any, ...], value: Any) -> bool:
-    """A filter for `nnx.split`: integers, booleans and keys in a cell have no gradient."""
+    """Filters for `nnx.split`: integers, booleans and keys in a cell have no gradient."""
     del path
     return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 
 @jax.custom_vjp
 def _tap(value: Array, tap: Array) -> Array:
-    """`value`; the gradient with respect to it comes out as that of `tap`, too."""
+    """Returns `value`. The gradient with respect to it is also returned as the gradient with respect to `tap`."""
     del tap
     return value
 
@@ -91,7 +92,7 @@ _tap.defvjp(lambda value, tap: (value, None), lambda _, gradient: (gradient, gra
 
 @jax.custom_vjp
 def _project(state: Array, kernel: Array, transposed: Array) -> Array:
-    """`state @ kernel`, whose gradient flows to `state` alone, through the transposed kernel."""
+    """Returns `state @ kernel`. Its gradient flows only to `state`, by way of the transposed kernel."""
     del transposed
     return state @ kernel
 
@@ -105,7 +106,7 @@ _project.defvjp(
 class _GatedScan:
     """The scan over a gated cell and its gradient, as functions of the cell's parameters.
 
-    Holds only what is static: a function with a custom gradient must not close over traced values.
+    Holds only static values: a function with a custom gradient must not close over traced ones.
     """
 
     def __init__(self, graphdef: Any, params: dict[str, Any], constants: dict[str, Any], last_only: bool):
@@ -119,7 +120,7 @@ class _GatedScan:
         self.run.defvjp(self.forward, self.backward)
 
     def _find_projections(self, constants: Any) -> list[tuple[int, bool]]:
-        """For each time that a step calls `Drive.from_state`: number of the projected gate, and whether of h itself."""
+        """Returns for each `Drive.from_state` call in a step the gate's number, and whether h itself is projected."""
         found: list[tuple[int, bool]] = []
 
         def step(
@@ -149,15 +150,18 @@ class _GatedScan:
         constants: Any,
         project: Callable[[int, Array], Array],
     ) -> States:
-        """The cell's own step.
+        """Returns the new states from the cell's own step.
 
         Args:
             gates: the joint gates, activated.
-            drives: of the gates apart, from the input.
-            last: states before the step.
-            rest: parameters that the step uses itself.
-            constants: what the cell holds that has no gradient.
-            project: `(i, v) -> v U_i`, plus the recurrent bias, for projected gate number i.
+            drives: the drives from the input of the gates in `apart`.
+            last: the states before the step.
+            rest: the parameters that the step uses directly.
+            constants: the values in the cell that have no gradient.
+            project: maps `(i, v)` to `v U_i`, plus the recurrent bias, for projected gate number i.
+
+        Raises:
+            TypeError: the step changes a variable of the cell.
         """
         cell = self.cell
         named: dict[str, Array | Drive] = dict(zip(cell.joint, gates, strict=True))
@@ -179,15 +183,15 @@ class _GatedScan:
         return new
 
     def drives(self, from_input: Array | None) -> list[Array]:
-        """Returns the part of each gate apart of what `Weights.from_input` gives."""
+        """Splits the product with `Weights.from_input` into the drives of the gates in `apart`."""
         return [] if from_input is None else jnp.split(from_input, len(self.cell.apart), axis=-1)
 
     def taps(self, like: Array) -> list[Array]:
-        """Returns zeros to be added to what each projection gives, for a batch and a type like those of an array."""
+        """Returns one tap, of zeros, for each projection, with the batch and the type of `like`."""
         return [jnp.zeros((*like.shape[:-1], self.cell.gate_features), like.dtype) for _ in self.projections]
 
     def transpose(self, weights: Weights) -> Transposed:
-        """The kernels as the reverse scan multiplies by them; no gradient flows through them."""
+        """Returns the kernels as the reverse scan multiplies by them. No gradient flows through them."""
         recurrent = [weights.joint[: self.cell.hidden_features]]
         block = jnp.concatenate([*recurrent, *[weights.from_state[i] for i, is_h in self.projections if is_h]], axis=1)
         transposed = Transposed(block.T, tuple(kernel.T for kernel in weights.from_state))
@@ -204,7 +208,7 @@ class _GatedScan:
         *,
         differentiated: bool = True,
     ) -> tuple[tuple[States, Hidden | None], Any]:
-        """The last carry and all outputs; and what the gradient needs. The inputs end with a one for the bias."""
+        """Returns (last carry, outputs), and all that the gradient needs. The inputs end with a 1 for the bias."""
         inputs, mask, perturbation = xs
         from_input = inputs @ weights.from_input if self.cell.apart else None
         taps = self.taps(carry[0])
@@ -215,7 +219,7 @@ class _GatedScan:
             tap, operands = iter(taps), []
 
             def project(i: int, state: Array) -> Array:
-                if state is last[0]:  # its gradient joins that of the joint gates in one matmul
+                if state is last[0]:  # its gradient is computed with the joint gates' in one matmul
                     product = lax.stop_gradient(state @ weights.from_state[i])
                 else:
                     product = _project(state, weights.from_state[i], transposed.from_state[i])
@@ -228,7 +232,7 @@ class _GatedScan:
 
         def body(last: States, xs: Any) -> tuple[States, Any]:
             x, from_input_t, mask_t, eps = xs
-            # Kept gate by gate: code that slices a kept block in the reverse step is not vectorised.
+            # Stored gate by gate: XLA does not vectorise a reverse step that slices a stored block.
             swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
             arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
             if differentiated:
@@ -247,7 +251,7 @@ class _GatedScan:
         return (last, hidden), (weights, transposed, rest, inputs, mask, perturbation is not None, from_input, kept)
 
     def backward(self, residuals: Any, gradient: tuple[States, Hidden | None]) -> tuple[Any, ...]:
-        """Gradients of weights, what is transposed (none), rest, constants (none), first carry, and `xs`."""
+        """Returns the gradients of weights, transposed kernels (None), rest, constants (None), first carry and `xs`."""
         weights, transposed, rest, inputs, mask, perturbed, from_input, kept = residuals
         swept, last, operands, linearized = kept
         sweep = self.sweep
@@ -310,16 +314,16 @@ class _GatedScan:
 
 
 def _variables(cell: GatedCell) -> dict[str, Any]:
-    """Returns all values that a cell holds, by their paths."""
+    """Returns all values in a cell by path."""
     leaves = jax.tree.leaves_with_path(nnx.to_pure_dict(nnx.state(cell)))
     return {jax.tree_util.keystr(path, simple=True, separator="."): value for path, value in leaves}
 
 
 def _rest(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that the cell's step uses itself."""
+    """Returns the parameters that the cell's step uses directly."""
     return {name: value for name, value in params.items() if name not in FUSED}
 
 
 def _over_steps(left: Float[Array, "time batch m"], right: Float[Array, "time batch n"]) -> Float[Array, "m n"]:
-    """sum_t left_t^T right_t, as one matmul."""
+    """Returns sum_t left_t^T right_t, computed as one matmul."""
     return jnp.tensordot(left, right, axes=((0, 1), (0, 1)))

@@ -1,4 +1,4 @@
-"""Gates: how a cell declares them, and as what they reach its step."""
+"""Gates: how a cell declares them, and how its step receives them."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ class Gate:
 
     Attributes:
         activation: f.
-        recurrent: whether the gate sees the hidden state h; where it does not, it has no U and is f(x W + b).
-        deferred: whether the step activates the gate itself. It then reaches the step as a `Drive`, its two parts
-            apart; any other gate reaches the step as an activated array.
+        recurrent: whether the gate sees the hidden state h. If not, it has no U and is f(x W + b).
+        deferred: whether the step activates the gate itself. The step then receives the gate as a `Drive`, which
+            keeps its two parts separate; it receives any other gate as an activated array.
         recurrent_bias: whether `Drive.from_state` adds a bias of its own.
 
     Raises:
-        TypeError: `activation` is no function.
-        ValueError: a gate that has no `Drive.from_state` asks for a bias in it.
+        TypeError: `activation` is not a function.
+        ValueError: `recurrent_bias` is set for a gate that has no `Drive.from_state`.
     """
 
     activation: Activation
@@ -41,24 +41,24 @@ class Gate:
 class Drive:
     """The two parts of a deferred gate's pre-activation.
 
-    A step puts them together and activates them: `n.activate(n.from_input + n.from_state(h))`.
+    A step combines them and activates the result, for example `n.activate(n.from_input + n.from_state(h))`.
 
     Attributes:
         from_input: `x W + b`, `(*batch, gate_features)`.
-        value: what `activate` last returned; None before.
+        value: the last result of `activate`, or None before its first call.
     """
 
     def __init__(
         self, name: str, from_input: Array, project: Callable[[Array], Array] | None, activation: Activation, width: int
     ):
-        """Holds the parts.
+        """Stores the parts.
 
         Args:
             name: the gate's name.
             from_input: `x W + b`.
-            project: v to `v U` and the recurrent bias; None for a gate that is not recurrent.
-            activation: the gate's.
-            width: of v.
+            project: maps v to `v U` plus the recurrent bias; None for a gate that is not recurrent.
+            activation: the gate's activation.
+            width: the width of v.
         """
         self.from_input = from_input
         self.value: Array | None = None
@@ -86,7 +86,7 @@ class Drive:
 
     @property
     def advice(self) -> str:
-        """What to tell an author who takes the drive for an array."""
+        """The message for an author who uses the drive as if it were an array."""
         parts = "n.from_input + n.from_state(h)" if self._project else "n.from_input"
         return (
             f"gate {self._name!r} is deferred, so the step must activate it before it is used: "
@@ -94,13 +94,13 @@ class Drive:
         )
 
     def _no_array(self, *_: Any) -> NoReturn:
-        raise RuntimeError(self.advice)  # JAX would put words of its own in place of a TypeError's
+        raise RuntimeError(self.advice)  # JAX would replace the message of a TypeError
 
     def __getattr__(self, name: str) -> NoReturn:
-        # Without the guard, copying a drive (which asks for attributes before there are any) would never end.
+        # Without the check for "_", copying a drive (which looks up attributes before any are set) would never end.
         raise AttributeError(name if name.startswith("_") else f"{self.advice}; a drive has no {name!r}")
 
-    # JAX looks for this attribute in whatever it is given for an array.
+    # JAX looks for this attribute in every object that it is given as an array.
     __jax_array__ = property(_no_array)
     __neg__ = __getitem__ = __iter__ = _no_array
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _no_array
@@ -109,9 +109,9 @@ class Drive:
 
 
 class Gates:
-    """The gates of one step, as attributes by their names: activated arrays, or a `Drive` if deferred.
+    """The gates of one step, as attributes with the gates' names: activated arrays, or a `Drive` for a deferred gate.
 
-    `GatedCell.observe` returns the activated values by name; `Gates(values)` is how `GatedCell.retention` takes them.
+    `GatedCell.observe` returns the activated values by name; `GatedCell.retention` takes them as `Gates(values)`.
     """
 
     def __init__(self, gates: Mapping[str, Array | Drive]):
@@ -121,7 +121,7 @@ class Gates:
         gates = vars(self).get("_gates", {})
         if name in gates:
             return gates[name]
-        from rnnbench.config.messages import did_you_mean  # brings Hydra, which a cell does without
+        from rnnbench.config.messages import did_you_mean  # imports Hydra, which cells do not need
 
         raise AttributeError(f"there is no gate {name!r}; the gates are {', '.join(gates)}{did_you_mean(name, gates)}")
 

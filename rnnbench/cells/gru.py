@@ -21,8 +21,9 @@ class GRU(GatedCell):
         n = tanh(x W_n + b_n + (r * h) U_n)             candidate, reset="before" (the matmul)
         h' = (1 - z) * n + z * h
 
-    Cho et al. reset before the matmul; cuDNN and PyTorch reset after it, with a second bias c_n, and so does
-    this cell by default. `flax.nnx.GRUCell` resets after it and has no c_n. Cho et al. write z for 1 - z.
+    Cho et al. apply the reset gate before the matmul. cuDNN and PyTorch apply it after the matmul, with a second bias
+    c_n, and so does this cell by default. `flax.nnx.GRUCell` applies it after the matmul, without c_n. Cho et al. write
+    z for 1 - z.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class GRU(GatedCell):
         Args:
             in_features: width of the input.
             hidden_features: width of the hidden state.
-            reset: whether the reset gate applies after or before the candidate's recurrent matmul.
-            update_bias: b_z at the start: 0 as a rule; 1 keeps as much of the state from the start as an LSTM
-                with forget bias 1 does.
-            bias_init: initialiser of the biases, or those of some by gate; wins over `update_bias`.
-            options: the others of `GatedCell`.
+            reset: whether the reset gate is applied after or before the candidate's recurrent matmul.
+            update_bias: initial value of b_z. It is usually 0; with 1, the cell at first keeps as much of its state as
+                an LSTM with forget bias 1.
+            bias_init: one initialiser for all biases, or a mapping from names of some gates; it takes precedence over
+                `update_bias`.
+            options: the other options of `GatedCell`.
         """
         self.reset = reset
         biases = overriding(bias_init, update=constant(update_bias))
@@ -52,12 +54,12 @@ class GRU(GatedCell):
 
     @property
     def gates(self) -> dict[str, Gate]:
-        """Reset and update reach the step activated; the candidate waits for the reset gate."""
+        """The reset and update gates, and the candidate, which the step activates: it depends on the reset gate."""
         candidate = Gate(tanh, deferred=True, recurrent_bias=self.reset == "after")
         return {"reset": Gate(sigmoid), "update": Gate(sigmoid), "candidate": candidate}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
-        """h' from the gates and h."""
+        """Returns h', given the gates and h."""
         n = gates.candidate
         if self.reset == "after":
             n = n.activate(n.from_input + gates.reset * n.from_state(h))
@@ -66,5 +68,5 @@ class GRU(GatedCell):
         return n + gates.update * (h - n)
 
     def retention(self, gates: Gates) -> dict[str, Array]:
-        """The update gate keeps h."""
+        """Returns the update gate, which keeps h."""
         return {"h": gates.update}

@@ -1,4 +1,4 @@
-"""Initialisers: how a cell takes them, and those of the recurrent literature that `jax.nn.initializers` lacks."""
+"""Initialisers: how a cell takes them, and some from the literature on RNNs that `jax.nn.initializers` lacks."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -7,28 +7,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 Initializer = Callable[..., Array]
-"""`(key, shape, dtype)` to an array, as those of `jax.nn.initializers`."""
+"""A function of `(key, shape, dtype)` that returns an array, like those of `jax.nn.initializers`."""
 
 ByGate = Initializer | Mapping[str, Initializer]
-"""One initialiser for all gates, or one for each of some by name."""
+"""One initialiser for all gates, or a mapping from the names of some gates to their initialisers."""
 
 
 def by_gate(argument: str, given: ByGate, gates: Collection[str], default: Initializer) -> dict[str, Initializer]:
     """Returns the initialiser of every gate.
 
     Args:
-        argument: what a message calls `given`.
-        given: one for all gates, or those of some by name.
-        gates: names of the gates that have what is initialised.
-        default: for the gates that `given` does not name.
+        argument: the name of `given` in messages.
+        given: one initialiser for all gates, or a mapping from the names of some.
+        gates: names of the gates that have the parameter.
+        default: the initialiser of the gates that `given` does not name.
 
     Raises:
-        ValueError: `given` names a gate that is not there, or holds what is no initialiser.
+        ValueError: `given` names a gate that is not in `gates`, or an initialiser is not a function.
     """
     each = given if isinstance(given, Mapping) else dict.fromkeys(gates, given)
     for gate, init in each.items():
         if gate not in gates:
-            from rnnbench.config.messages import did_you_mean  # brings Hydra, which a cell does without
+            from rnnbench.config.messages import did_you_mean  # imports Hydra, which cells do not need
 
             raise ValueError(
                 f"{argument}: {gate!r} is none of the gates that have one, which are "
@@ -43,7 +43,7 @@ def by_gate(argument: str, given: ByGate, gates: Collection[str], default: Initi
 
 
 def overriding(given: ByGate | None, **defaults: Initializer) -> ByGate:
-    """Returns `given`, with `defaults` for gates that it does not name; one for all gates leaves none of them."""
+    """Returns `given` with `defaults` for gates that it does not name; an initialiser for all gates stays unchanged."""
     if given is None or isinstance(given, Mapping):
         return {**defaults, **(given or {})}
     return given
@@ -52,28 +52,30 @@ def overriding(given: ByGate | None, **defaults: Initializer) -> ByGate:
 def identity_matrix(
     key: PRNGKeyArray, shape: tuple[int, int], dtype: Any = jnp.float32
 ) -> Float[Array, "rows columns"]:
-    """The identity, as the recurrent kernel of the IRNN (Le et al. 2015)."""
+    """Returns the identity matrix, the initial recurrent kernel of the IRNN (Le et al. 2015)."""
     del key
     return jnp.eye(*shape, dtype=dtype)
 
 
 def chrono(longest: float) -> dict[str, Initializer]:
-    """Biases of an LSTM for memories of 1 to `longest` steps (Tallec & Ollivier 2018, section 3).
+    """Returns initialisers of an LSTM's biases for memories of 1 to `longest` steps.
+
+    From Tallec & Ollivier (2018), section 3:
 
         b_f = log u,  b_i = -b_f,  u = 1 + (k + 1/2) / hidden * (longest - 2)  for unit k = 0, 1, ...
 
-    The paper draws u from U(1, longest - 1); since units are exchangeable, its quantiles stand for the draw,
-    so that both biases agree without sharing a key. A forget gate with bias b_f alone keeps its cell for
-    about 1 / (1 - f) = 1 + u steps.
+    The paper draws u from U(1, longest - 1). Since units are exchangeable, the quantiles of that distribution are used
+    instead of random numbers, so that both biases agree without sharing a key. A forget gate with only its bias b_f
+    keeps its cell for about 1 / (1 - f) = 1 + u steps.
 
     Args:
-        longest: T_max, the longest dependency in steps, above 2.
+        longest: T_max, the longest dependency in steps; more than 2.
 
     Returns:
         `bias_init` for `rnnbench.cells.LSTM`.
 
     Raises:
-        ValueError: `longest` is not above 2.
+        ValueError: `longest` is not more than 2.
     """
     if not longest > 2:
         raise ValueError(f"chrono needs a longest dependency above 2 steps, got {longest}")

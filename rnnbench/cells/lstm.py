@@ -24,10 +24,10 @@ class LSTM(GatedCell):
         c' = f * c + i * g
         h' = o * tanh(c')
 
-    b_f starts at `forget_bias`: 1 as in Jozefowicz et al. (2015); `flax.nnx.LSTMCell` starts at 0. PyTorch
-    has two biases a gate, which add up to this one. With `peepholes` (Gers & Schmidhuber 2000) the gates
-    see the cell through vectors p that start at zero: i and f get `+ p * c` and o gets `+ p_o * c'` inside
-    the sigmoid.
+    The initial value of b_f is `forget_bias`: by default 1, as in Jozefowicz et al. (2015); in `flax.nnx.LSTMCell` it
+    is 0. PyTorch has two biases per gate, whose sum is the bias here. With `peepholes` (Gers & Schmidhuber 2000) the
+    gates also see the cell state, through vectors p that are initially zero: inside the sigmoid, i and f get `+ p * c`
+    and o gets `+ p_o * c'`.
     """
 
     states = ("h", "c")
@@ -47,11 +47,11 @@ class LSTM(GatedCell):
         Args:
             in_features: width of the input.
             hidden_features: width of the hidden state.
-            forget_bias: b_f at the start.
+            forget_bias: initial value of b_f.
             peepholes: whether the gates see the cell state.
-            bias_init: initialiser of the biases, or those of some by gate, for instance `chrono(longest)`; wins over
-                `forget_bias`.
-            options: the others of `GatedCell`.
+            bias_init: one initialiser for all biases, or a mapping from names of some gates, for example
+                `chrono(longest)`; it takes precedence over `forget_bias`.
+            options: the other options of `GatedCell`.
         """
         self.peepholes = peepholes
         biases = overriding(bias_init, forget=constant(forget_bias))
@@ -62,14 +62,14 @@ class LSTM(GatedCell):
 
     @property
     def gates(self) -> dict[str, Gate]:
-        """Input, forget, candidate and output; with peepholes, the step adds those before it activates."""
+        """The gates input, forget and output, and the candidate. With peepholes, the step activates the three gates."""
         seen = Gate(sigmoid, deferred=self.peepholes)
         return {"input": seen, "forget": seen, "candidate": Gate(tanh), "output": seen}
 
     def step(
         self, gates: Gates, h: Float[Array, "*b hidden"], c: Float[Array, "*b hidden"]
     ) -> tuple[Float[Array, "*b hidden"], Float[Array, "*b hidden"]]:
-        """(h', c') from the gates and c."""
+        """Returns (h', c'), given the gates and c."""
         if self.peepholes:
             p_input, p_forget, p_output = self.peephole[...]
 
@@ -84,5 +84,5 @@ class LSTM(GatedCell):
         return gates.output * tanh(c), c
 
     def retention(self, gates: Gates) -> dict[str, Array]:
-        """The forget gate keeps c."""
+        """Returns the forget gate, which keeps c."""
         return {"c": gates.forget}

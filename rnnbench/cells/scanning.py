@@ -1,4 +1,4 @@
-"""How the unrolls scan over time: in chunks, with or without what the gradient needs, and over padded steps."""
+"""Scans over time, as both unrolls use them: in chunks, with rematerialisation, and over padded steps."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Scan = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
 
 def remat(scan: Scan, first: PyTree, xs: PyTree, every: int | None) -> tuple[PyTree, PyTree]:
-    """Returns `scan(first, xs)`, whose gradient keeps only the carry of every so many steps; None keeps everything."""
+    """Returns `scan(first, xs)`; its gradient stores only every `every`-th carry. None stores everything."""
     if every is None or every >= len(jax.tree.leaves(xs)[0]):
         return scan(first, xs)
     return in_chunks(jax.checkpoint(scan, prevent_cse=False), first, xs, every)
@@ -37,7 +37,7 @@ def in_chunks(scan: Scan, first: PyTree, xs: PyTree, every: int) -> tuple[PyTree
 
 
 def hold(mask: Bool[Array, "*axes"] | None, new: PyTree, last: PyTree) -> PyTree:
-    """Returns `new` where the mask is True, else `last`; the mask has the first axes of each of their leaves."""
+    """Returns `new` where the mask is True, else `last`. The axes of the mask are the first axes of every leaf."""
     if mask is None:
         return new
     return jax.tree.map(lambda n, o: jnp.where(mask.reshape(*mask.shape, *[1] * (n.ndim - mask.ndim)), n, o), new, last)

@@ -1,4 +1,4 @@
-"""The unroll over time: a scan with its own gradient for cells written by gate, a plain scan for all others."""
+"""The unroll over time: a scan with its own gradient for cells written gate by gate, a plain scan for all others."""
 
 from typing import Any
 
@@ -24,30 +24,31 @@ def unroll(
 ) -> tuple[PyTree, Hidden]:
     """Runs a cell over time: carry_t = cell(carry_{t-1}, x_t) + eps_t.
 
-    A `GatedCell` takes a scan with a gradient of its own: the reverse scan carries the states' gradients
-    alone, and every weight gradient is one matmul over all steps after it. Any other cell takes
-    `plain_unroll`. Values and gradients are the same.
+    A `GatedCell` runs in a scan with its own gradient: the reverse scan carries only the gradients of the states, and
+    after it, each weight gradient is one matmul over all steps. Any other cell runs in `plain_unroll`. Values and
+    gradients are the same.
 
     Args:
         cell: the recurrent cell.
-        inputs: x, time first.
-        carry: states before the first step; by default the cell's own.
-        mask: False at padded steps, which hand the carry on as it is; by default none is.
-        perturbation: eps, shaped like the carry with a leading time axis. The gradient with respect to it,
-            taken at zero, is dL/dcarry_t for every t.
-        last_only: whether the output of the last step is enough: to stack the others takes time and memory.
-        remat_every: keep for the gradient the carry of every so many steps alone, and compute the others again
-            (Chen et al. 2016): memory of T / remat_every + remat_every steps for that of T, at the price of a
-            second pass forward. Near sqrt(T) it is least. By default everything is kept.
+        inputs: x, with time as the first axis.
+        carry: the states before the first step; by default those of the cell's `initialize_carry`.
+        mask: False at padded steps, which leave the carry unchanged; by default no step is padded.
+        perturbation: eps, with the shape of the carry and a leading time axis. The gradient with respect to it, taken
+            at zero, is dL/dcarry_t for every t.
+        last_only: whether to return only the output of the last step. Stacking the others takes time and memory.
+        remat_every: steps between two carries that are stored for the gradient; everything else is computed again
+            (Chen et al. 2016). The gradient then needs memory for T / remat_every + remat_every steps instead of T,
+            which is least near sqrt(T), but it takes a second forward pass. By default everything is stored.
 
     Returns:
-        The last carry, and the output of every step (at a padded step: of the last real one, and before
-        the first real one the state in `carry` that it would be); with `last_only` that of the last step.
+        The last carry, and the outputs of all steps, or only that of the last step with `last_only`. The output of a
+        padded step is that of the last real step before it. If there is none, it is the state in `carry` that the cell
+        gives as its output.
     """
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if is_gated(cell):
-        inputs = inputs.astype(cell.kernel[...].dtype)  # of which the states are, too: every step must stay in it
+        inputs = inputs.astype(cell.kernel[...].dtype)  # the type of the states, which no step may change
         return gated_unroll(cell, _real(inputs, mask), carry, mask, perturbation, last_only, remat_every)
     return plain_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
 
@@ -61,7 +62,7 @@ def plain_unroll(
     last_only: bool = False,
     remat_every: int | None = None,
 ) -> tuple[PyTree, Hidden]:
-    """`unroll` by `lax.scan` and automatic differentiation, for any cell."""
+    """Runs `unroll` with `lax.scan` and automatic differentiation, for any cell."""
     inputs = _real(inputs, mask)
     graphdef, state = nnx.split(cell)
 
@@ -70,7 +71,7 @@ def plain_unroll(
     ) -> tuple[tuple[PyTree, Array], Array | None]:
         inputs_t, mask_t, eps_t = x
         new_carry, output = nnx.merge(graphdef, state)(last[0], inputs_t)
-        # In nearly every cell the output is one of the states: where it is, it moves with that state.
+        # In nearly every cell the output is one of the states. It must then be perturbed with that state.
         shared = [leaf is output for leaf in jax.tree.leaves(new_carry)]
         new_carry, output = hold(mask_t, (new_carry, output), last)
         if eps_t is not None:
@@ -90,8 +91,8 @@ def plain_unroll(
 
 
 def _real(inputs: Inputs, mask: Mask | None) -> Inputs:
-    """The inputs, with 0 at padded steps.
+    """Returns the inputs, with 0 at padded steps.
 
-    A step's gradient is 0 there, but 0 times infinity or NaN is NaN: neither may enter the step at all.
+    The gradient of a padded step is 0, but 0 times infinity or NaN is NaN, so no such value may enter the step.
     """
     return hold(mask, inputs, jnp.zeros_like(inputs))

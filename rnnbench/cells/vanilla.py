@@ -17,9 +17,9 @@ class VanillaRNN(GatedCell):
 
         h_t = f(x_t W + b + h_{t-1} U)
 
-    with f = tanh, relu or the identity. With `activation="relu"` and
-    `recurrent_kernel_init=rnnbench.cells.identity_matrix` it is the IRNN of Le et al. (2015); with the
-    identity it is a linear network, whose gradient is known in closed form.
+    where f is tanh, relu or the identity. With `activation="relu"` and
+    `recurrent_kernel_init=rnnbench.cells.identity_matrix` it is the IRNN of Le et al. (2015). With the identity it is
+    a linear network, whose gradient is known in closed form.
     """
 
     def __init__(
@@ -38,17 +38,17 @@ class VanillaRNN(GatedCell):
             hidden_features: width of the hidden state.
             activation: f.
             bias_init: initialiser of b.
-            options: the others of `GatedCell`.
+            options: the other options of `GatedCell`.
         """
         self.activation = activation
         super().__init__(in_features, hidden_features, bias_init=bias_init, **options)
 
     @property
     def gates(self) -> dict[str, Gate]:
-        """The one drive, named after the state that it becomes."""
+        """The only gate, named after the hidden state that it becomes."""
         return {"hidden": Gate(_ACTIVATIONS[self.activation])}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
-        """h_t is the activated drive itself."""
+        """Returns h_t, which is the activated gate itself."""
         del h
         return gates.hidden

@@ -1,4 +1,4 @@
-"""The parameters of a cell written by gate, arranged for its scan."""
+"""The parameters of a cell written gate by gate, arranged for its scan."""
 
 from typing import NamedTuple
 
@@ -9,18 +9,18 @@ from rnnbench.cells.activations import BlockActivation
 from rnnbench.cells.base import GatedCell
 
 FUSED = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
-"""Names of the parameters that a step sees through its gates alone."""
+"""Names of the parameters that a step uses only through its gates."""
 
 
 class Weights(NamedTuple):
     """A gated cell's fused parameters, arranged for the scan.
 
     Attributes:
-        joint: `[U; W; b]` of the joint gates, `(hidden + features + 1, joint * gate)`: state, input and bias enter by
-            one matmul, `[h, x, 1] @ joint`. Each gate's columns are scaled as `BlockActivation` wants.
-        from_input: `[W; b]` of the gates apart, `(features + 1, apart * gate)`.
-        from_state: U of each recurrent gate apart, which the step itself asks for.
-        from_state_bias: recurrent bias of each of these, or None.
+        joint: `[U; W; b]` of the joint gates, `(hidden + features + 1, joint * gate)`. State, input and bias need only
+            one matmul, `[h, x, 1] @ joint`. Each gate's columns are multiplied by its scale in `BlockActivation`.
+        from_input: `[W; b]` of the gates in `apart`, `(features + 1, apart * gate)`.
+        from_state: U of each recurrent gate in `apart`. The step decides which state it multiplies.
+        from_state_bias: the recurrent bias of each of these gates, or None.
     """
 
     joint: Array
@@ -30,12 +30,12 @@ class Weights(NamedTuple):
 
 
 def projected(cell: GatedCell) -> tuple[str, ...]:
-    """Returns the names of the recurrent gates apart, in the order of `Weights.from_state`."""
+    """Returns the names of the recurrent gates in `apart`, in the order of `Weights.from_state`."""
     return tuple(name for name in cell.apart if cell.gates[name].recurrent)
 
 
 def arrange(cell: GatedCell, sweep: BlockActivation) -> Weights:
-    """Returns a cell's parameters arranged, where `sweep` activates its joint gates."""
+    """Returns a cell's parameters, arranged for its scan; `sweep` is the activation of its joint gates."""
     width, names = cell.gate_features, projected(cell)
     split = len(cell.joint) * width
     kernel = cell.kernel[...]
