@@ -1,4 +1,4 @@
-"""Contract checks that authors of tasks and cells call from their own tests."""
+"""Contract checks, which authors of tasks and cells call in their own tests."""
 
 from rnnbench.testing.cells import check_cell
 from rnnbench.testing.tasks import check_task

@@ -24,31 +24,40 @@ THROUGH_GATES = (
 )
 
 Function = Callable[[PyTree, Array, PyTree], Float[Array, ""]]
-"""A scalar of an unroll, of parameters, inputs and first carry."""
+"""A function of parameters, inputs and first carry that reduces an unroll to a scalar."""
 
 
 def check_cell(make_cell: Callable[..., nnx.RNNCellBase], *, training_steps: int = 400) -> None:
-    """Checks that a cell keeps its contract; call it from a test of your own.
+    """Checks that a cell keeps its contract. Call it in a test of your own:
 
         def test_contract():
             check_cell(MyCell)
             check_cell(functools.partial(MyCell, my_option=2))
 
-    Checked: parameters depend on the key alone; the output has the width asked for; the unroll equals stepping the
-    cell by hand, in two parts equals the whole, and leaves padded steps out; the examples of a batch do not mix;
-    the gradient of the unroll equals finite differences (in float64 where the cell follows its parameters' type)
-    and that of a plain scan; every gate that is declared is used; `retention` is how a step keeps its states;
-    parameters can be mapped over, as a population does; a small network of it learns to recall its first input.
-    Takes some seconds.
+    It checks that:
+
+    - the parameters depend only on the key;
+    - the output has the requested width;
+    - the unroll equals calling the cell step by step, gives the same result in two parts as in one, and skips padded
+      steps;
+    - the examples of a batch do not affect each other;
+    - the gradient of the unroll equals finite differences (in float64 if the cell computes in the type of its
+      parameters) and the gradient of a plain scan;
+    - every declared gate is used;
+    - `retention` returns the factors by which a step keeps its states;
+    - the cell can be mapped over its parameters, as in a population;
+    - a small network with this cell learns to recall its first input.
+
+    The check takes a few seconds.
 
     Args:
-        make_cell: `(in_features, hidden_features, rngs=rngs)` to a cell, as the model calls it.
-        training_steps: steps of Adam in which the network must learn to recall.
+        make_cell: makes a cell from `(in_features, hidden_features, rngs=rngs)`, as the model calls it.
+        training_steps: the number of steps of Adam in which the network must learn to recall.
 
     Raises:
-        AssertionError: what to mend.
-        TypeError, ValueError, AttributeError, RuntimeError: what to mend in a step that cannot be run: what it returns,
-            or how it uses a gate.
+        AssertionError: the cell breaks its contract; the message says what to fix.
+        TypeError, ValueError, AttributeError, RuntimeError: the step cannot be run; the message says what to fix in
+            what it returns or how it uses a gate.
     """
     name = _check_parameters(make_cell)
     with jax.enable_x64(True):
@@ -72,7 +81,7 @@ def _require(condition: object, name: str, message: str) -> None:
 
 
 def _close(a: PyTree, b: PyTree, tolerance: float | None = None) -> bool:
-    """Whether two pytrees agree up to rounding."""
+    """Returns whether two pytrees agree up to rounding."""
 
     def close(x: Array, y: Array) -> bool:
         rtol = tolerance or (1e-8 if x.dtype == jnp.float64 else 1e-3)
@@ -83,7 +92,7 @@ def _close(a: PyTree, b: PyTree, tolerance: float | None = None) -> bool:
 
 
 def _check_parameters(make_cell: Callable[..., nnx.RNNCellBase]) -> str:
-    """Returns the cell's name."""
+    """Checks the parameters, and returns the cell's name."""
     cells = [make_cell(FEATURES, HIDDEN, rngs=nnx.Rngs(seed)) for seed in (0, 0, 1)]
     name = type(cells[0]).__name__
     _require(
@@ -101,14 +110,14 @@ def _check_parameters(make_cell: Callable[..., nnx.RNNCellBase]) -> str:
 
 
 def _noise(generator: np.random.Generator, like: Array) -> Array:
-    """Standard normal numbers, by NumPy since they need no compiling."""
+    """Returns standard normal numbers, drawn with NumPy because that needs no compilation."""
     return jnp.asarray(generator.standard_normal(like.shape), like.dtype)
 
 
 def _in_float64(make_cell: Callable[..., nnx.RNNCellBase]) -> tuple[nnx.RNNCellBase, Array, PyTree]:
-    """A cell, its inputs and first carry, in float64 where it lives with it; else as it comes.
+    """Returns a cell, its inputs and its first carry, in float64 if the cell can compute in it, else in float32.
 
-    Parameters are moved a little from where they start, so that what is zero at the start counts too.
+    The parameters are changed a little from their initial values, so that those that are initially zero matter too.
     """
     cell = make_cell(FEATURES, HIDDEN, rngs=nnx.Rngs(0))
     carry = cell.initialize_carry((BATCH, FEATURES), nnx.Rngs(0))
@@ -128,7 +137,7 @@ def _in_float64(make_cell: Callable[..., nnx.RNNCellBase]) -> tuple[nnx.RNNCellB
     in_float64 = build()
     try:
         new, _ = jax.eval_shape(lambda: in_float64[0](in_float64[2], in_float64[1][0]))
-    except (TypeError, jax.dtypes.TypePromotionError, TraceContextError):  # the last: it draws from rngs of its own
+    except (TypeError, jax.dtypes.TypePromotionError, TraceContextError):  # the last if it draws from its own rngs
         new = None
     if new is not None and {leaf.dtype for leaf in jax.tree.leaves(new)} == {jnp.dtype(jnp.float64)}:
         return in_float64
@@ -214,7 +223,7 @@ def _check_batch(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTree)
 
 
 def _scalar(cell: nnx.RNNCellBase, run: Callable[..., Any]) -> Function:
-    """A scalar of all that an unroll gives, half of the first example's steps padded."""
+    """Returns a scalar function of all results of an unroll in which the first example's last steps are padded."""
     graphdef, _, *others = nnx.split(cell, nnx.Param, ...)
     mask = jnp.ones((TIME, BATCH), bool).at[2:, 0].set(False)
 
@@ -226,7 +235,7 @@ def _scalar(cell: nnx.RNNCellBase, run: Callable[..., Any]) -> Function:
 
 
 def _check_gradient(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTree) -> PyTree:
-    """Returns the gradient with respect to the parameters."""
+    """Checks the gradient, and returns the part of it with respect to the parameters."""
     given = (nnx.to_pure_dict(nnx.state(cell, nnx.Param)), inputs, carry)
     function = _scalar(cell, unroll)
     found, plain = jax.jit(
@@ -240,7 +249,7 @@ def _check_gradient(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTr
 
     @jax.jit
     def slopes(given: PyTree, direction: PyTree) -> Array:
-        """The slope along the direction in one leaf after the other."""
+        """Returns the slopes along the direction within each leaf, with the other leaves fixed."""
 
         def at(leaf_and_distance: tuple[Array, Array]) -> Array:
             number, distance = leaf_and_distance
@@ -273,7 +282,7 @@ def _check_gradient(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: PyTr
 
 
 def _check_gates(name: str, cell: GatedCell, gradient: PyTree) -> None:
-    """A gate that has no effect has no gradient."""
+    """Checks that every gate has an effect: a gate without one has a zero gradient."""
     parts = (
         ("kernel", cell.blocks, "gate {!r} is declared, but no state and no output depends on it: use it or drop it"),
         (
@@ -290,7 +299,7 @@ def _check_gates(name: str, cell: GatedCell, gradient: PyTree) -> None:
 
 
 def _check_retention(name: str, cell: GatedCell, inputs: Array, carry: PyTree) -> None:
-    """The factors are the slopes of a step of which all gates are held."""
+    """Checks that the factors are the slopes of a step when all gates are held constant."""
     _, values = cell.observe(carry, inputs[0])
     kept = cell.retention(Gates(values))
     unknown = set(kept) - set(cell.states)
@@ -333,14 +342,14 @@ def _check_population(name: str, cell: nnx.RNNCellBase, inputs: Array, carry: Py
 
 
 def _check_recall(name: str, make_cell: Callable[..., nnx.RNNCellBase], training_steps: int) -> None:
-    """A cell and a readout, trained to tell the sign of the first input after noise."""
+    """Checks that a cell with a readout can be trained to recall the sign of the first input after noise."""
     rngs = nnx.Rngs(0)
     network = (make_cell(FEATURES, RECALL_HIDDEN, rngs=rngs), nnx.Linear(RECALL_HIDDEN, 1, rngs=rngs))
     graphdef, params, *others = nnx.split(network, nnx.Param, ...)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LEARNING_RATE))
 
     def loss(params: PyTree, key: PRNGKeyArray) -> tuple[Array, Array]:
-        """The loss of a fresh batch, and the share of right answers in it."""
+        """Returns the loss of a new batch, and the fraction of correct answers in it."""
         bit_key, noise_key = jax.random.split(key)
         bits = jax.random.rademacher(bit_key, (RECALL_BATCH,), jnp.float32)
         noise = jax.random.normal(noise_key, (RECALL_STEPS, RECALL_BATCH))
@@ -361,7 +370,7 @@ def _check_recall(name: str, make_cell: Callable[..., nnx.RNNCellBase], training
         keys = jax.random.split(jax.random.key(4), training_steps)
         return jax.lax.scan(step, (params, optimizer.init(params)), keys)[1]
 
-    with jax.numpy_dtype_promotion("standard"):  # optax does not live with the strict one
+    with jax.numpy_dtype_promotion("standard"):  # optax does not work with strict promotion
         accuracy = float(train(params)[-training_steps // 10 :].mean())
     _require(
         accuracy > 0.95,

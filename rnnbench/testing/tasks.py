@@ -19,19 +19,25 @@ STANDARD_ERRORS = 4.0
 
 
 def check_task(task: Task) -> None:
-    """Checks that a task keeps its contract; call it from a test of your own.
+    """Checks that a task keeps its contract. Call it in a test of your own:
 
         def test_contract():
             check_task(MyTask(length=10))
 
-    Checked: the same key draws the same example and different keys draw different ones, also under `jax.jit` and
-    `jax.vmap`; shapes, types and ranges of inputs, targets and mask; the loss and its gradient are finite and leave
-    padded steps out; the score is among the metrics, and what scores are broken down by is in `info`; the test set
-    is the same at every call; outputs that do not look at the inputs do not beat `chance()`, nor count as solved; the
-    sentences of a `SentenceTask` fit its inputs. Use small sizes: outputs that do not look at the inputs are trained.
+    It checks that:
+
+    - the same key draws the same example and different keys draw different ones, also under `jax.jit` and `jax.vmap`;
+    - inputs, targets and mask have the right shapes, types and ranges;
+    - the loss and its gradient are finite and do not depend on padded steps;
+    - the score is one of the metrics, and every name in `breakdowns` is in `info`;
+    - the test set is the same at every call;
+    - outputs that ignore the inputs do not beat `chance()`, and do not count as solved;
+    - the sentences of a `SentenceTask` match its inputs.
+
+    Use small sizes, because the check trains outputs that ignore the inputs.
 
     Raises:
-        AssertionError: what to mend.
+        AssertionError: the task breaks its contract; the message says what to fix.
     """
     _check_attributes(task)
     batch = _check_drawing(task)
@@ -56,7 +62,7 @@ def _check_attributes(task: Task) -> None:
 
 
 def _check_drawing(task: Task) -> Example:
-    """Returns a batch of examples."""
+    """Checks how examples are drawn, and returns a batch of them."""
     keys = jax.random.split(jax.random.key(0), EXAMPLES)
     try:
         batch = jax.jit(jax.vmap(task.example))(keys)
@@ -84,7 +90,7 @@ def _check_drawing(task: Task) -> Example:
 
 
 def _same(a: PyTree, b: PyTree) -> bool:
-    """Whether two pytrees agree, floating point numbers up to rounding (programs compiled apart may round apart)."""
+    """Returns whether two pytrees agree up to rounding, which may differ between separately compiled programs."""
     leaves_a, leaves_b = jax.tree.leaves(a), jax.tree.leaves(b)
     return len(leaves_a) == len(leaves_b) and all(
         x.shape == y.shape and x.dtype == y.dtype and np.allclose(x, y, rtol=1e-5, atol=1e-6, equal_nan=True)
@@ -145,7 +151,7 @@ def _output_shape(task: Task) -> tuple[int, ...]:
 
 
 def _some_outputs(task: Task) -> Float[Array, "..."]:
-    """Outputs of a batch, as an untrained model might give them."""
+    """Returns outputs for a batch, as an untrained model might compute them."""
     return jax.random.normal(jax.random.key(1), (EXAMPLES, *_output_shape(task)))
 
 
@@ -186,7 +192,7 @@ def _check_metrics(task: Task, batch: Example) -> None:
 
 
 def _check_fixed_sets(task: Task) -> Example:
-    """Returns the test set."""
+    """Checks the test set and the probe set, and returns the test set."""
     test = task.test_set(TEST_SIZE)
     _require(
         _same(test, task.test_set(TEST_SIZE)), task, "test_set: two calls gave different examples; it must be fixed"
@@ -262,7 +268,7 @@ def _check_sentences(task: SentenceTask) -> None:
 
 
 def _fit_blind_outputs(task: Task) -> Outputs:
-    """The outputs, the same for every example, that minimise the training loss."""
+    """Returns the outputs, the same for every example, that minimise the training loss."""
     optimizer = optax.adam(LEARNING_RATE)
 
     def step(state: tuple[Array, optax.OptState], key: PRNGKeyArray) -> tuple[tuple[Array, optax.OptState], None]:
@@ -274,9 +280,9 @@ def _fit_blind_outputs(task: Task) -> Outputs:
 
     @jax.jit
     def fit(key: PRNGKeyArray) -> Array:
-        outputs = 0.01 * jax.random.normal(key, _output_shape(task))  # no ties between classes
+        outputs = 0.01 * jax.random.normal(key, _output_shape(task))  # so that no two classes tie
         state = (outputs, optimizer.init(outputs))
         return jax.lax.scan(step, state, jax.random.split(key, FIT_STEPS))[0][0]
 
-    with jax.numpy_dtype_promotion("standard"):  # optax does not live with the strict one
+    with jax.numpy_dtype_promotion("standard"):  # optax does not work with strict promotion
         return fit(jax.random.key(2))
