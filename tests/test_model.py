@@ -74,7 +74,7 @@ class FourStates(LSTM):
 
 
 class NoOutputState(nnx.RNNCellBase):
-    """A cell whose carry has two states, neither of which is the output."""
+    """A cell whose carry has two states but not the output."""
 
     def __init__(self, in_features, hidden_features, *, rngs):
         self.in_features, self.hidden_features = in_features, hidden_features

@@ -122,7 +122,7 @@ def _admits(hint: Any, value: Any) -> bool:
 
 
 def _takes(part: Any, value: Any) -> bool:
-    """Returns whether a value fits with all its items. beartype alone checks only one random item of a sequence."""
+    """Returns whether a value fits with all its items. beartype itself checks only one random item."""
     has_places = typing.get_origin(part) is tuple and Ellipsis not in typing.get_args(part)
     items = value if isinstance(value, list | tuple) and not has_places else ()
     return _bearable(value, part) and all(_bearable(type(value)((item,)), part) for item in items)

@@ -17,7 +17,7 @@ FEATURES, HIDDEN = 3, 4
 
 
 class MinimalDeferred(GatedCell):
-    """Has only deferred gates, one of which never uses its drive from the state."""
+    """Has only deferred gates. One of them never uses its drive from the state."""
 
     gates = {
         "keep": Gate(sigmoid, deferred=True),
