@@ -1,4 +1,4 @@
-"""Training from Python: configurations in, tables out. `rnnbench.train` is this module's."""
+"""Training from Python: configurations in, tables out. This module defines `rnnbench.train`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,29 +12,29 @@ from rnnbench.sweeps.populations import populations
 
 
 def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
-    """Trains runs, those that differ in foldable numbers alone as one program, and returns what they recorded.
+    """Trains runs and returns their rows. Runs that differ only in foldable numbers train together, as one program.
 
         runs = rnnbench.train(rnnbench.compose("model=gru", "seed=1"))
         runs = rnnbench.train(rnnbench.compose_sweep("model=rnn,lstm,gru", "seed=range(5)"))
 
-    A run that is complete is not trained again, and one that was interrupted (Ctrl-C, a kernel's restart, a kill)
-    resumes where it stopped: call this again with the same configurations.
+    Complete runs are not trained again. A run that was interrupted (by Ctrl-C, a kernel restart or a kill) resumes
+    where it stopped when you call this again with the same configurations.
 
     Args:
-        configs: of `rnnbench.compose` or `rnnbench.compose_sweep`.
+        configs: what `rnnbench.compose` or `rnnbench.compose_sweep` returned.
 
     Returns:
-        The runs' rows as `rnnbench.load_runs` gives them, in the order of the configurations. A run whose loss became
+        The runs' rows as `rnnbench.load_runs` returns them, in the order of the configurations. A run whose loss became
         NaN or infinite has the status "diverged".
 
     Raises:
-        UserError: a configuration or the output folder does not serve.
+        UserError: a configuration or the output folder cannot be used.
         ValueError: there are no configurations.
     """
     asked = [configs] if isinstance(configs, Config) else list(configs)
     if not asked:
         raise ValueError("configs: expected one configuration or more, got none")
-    from rnnbench.training import runner  # JAX is imported here
+    from rnnbench.training import runner  # imports JAX
 
     for population in populations(asked):
         try:
@@ -45,7 +45,7 @@ def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
 
 
 def _recorded(configs: Sequence[Config]) -> pd.DataFrame:
-    """The runs' rows, in the order of the configurations."""
+    """Returns the runs' rows in the order of the configurations."""
     places = {(config.output, run_id(config)): number for number, config in enumerate(configs)}
     found = []
     for output in dict.fromkeys(config.output for config in configs):

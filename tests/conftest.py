@@ -1,15 +1,15 @@
-"""Every test runs with JAX's strictest promotion rules, and shapes and types are checked at every call."""
+"""Makes every test use JAX's strictest promotion rules, and checks shapes and types at every call."""
 
 import os
 
-# The suite runs in as many processes as there are cores: let none of them take all cores for its linear algebra.
+# The suite runs one process per core, so no process may use all cores for its linear algebra.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Tests compile much and compute little.
+# Tests spend most of their time compiling, so compile with few optimisations.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
-# Programs compiled for tests are not kept.
+# Programs compiled for tests are not cached.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
-# No test reaches an account.
+# No test may reach a wandb account.
 os.environ["WANDB_MODE"] = "offline"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
@@ -23,9 +23,9 @@ from rnnbench.config.schema import Config
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-# Several devices, as on a machine with several cores or accelerators.
+# Use several devices, as on a machine with several cores or accelerators.
 jax.config.update("jax_num_cpu_devices", 4)
-jax.devices()  # from now on nothing changes their number
+jax.devices()  # starts the backend, after which their number is fixed
 
 
 TINY = [
@@ -36,13 +36,13 @@ TINY = [
 
 @pytest.fixture(scope="session")
 def tiny() -> list[str]:
-    """Overrides that shrink the configuration, for a command line."""
+    """Returns command line overrides that shrink the configuration."""
     return list(TINY)
 
 
 @pytest.fixture
 def compose() -> Iterator[Callable[..., Config]]:
-    """Composes the real configuration, shrunk, with further overrides; for tests that train."""
+    """Yields a function that composes the real configuration, shrunk, with more overrides, for tests that train."""
 
     def compose_tiny(*overrides: str) -> Config:
         return rnnbench.compose(*TINY, *overrides)

@@ -1,4 +1,4 @@
-"""What tests of several folders need: a row of the runs table, record tables, a small model, and a batch."""
+"""Helpers for the tests of several folders: a row of the runs table, record tables, a small model and a batch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,13 +16,13 @@ BATCH, HIDDEN = 3, 4
 
 
 def row(run_id: str = "r", status: str = "running", step: int = 0, **more: Any) -> dict[str, Any]:
-    """Returns a row of the runs table: its fixed columns, then `more`."""
+    """Returns a row of the runs table: the fixed columns, followed by `more`."""
     base = {"run_id": run_id, "status": status, "step": step, "solved_at": None, "diverged_at": None}
     return {**base, "score": "accuracy", "score_goal": "max", **more}
 
 
 def build(make_cell: Callable[..., Any], task: Task, **options: Any) -> Model:
-    """Returns a model of `HIDDEN` units a layer."""
+    """Returns a model with `HIDDEN` units in each layer."""
     return Model(make_cell, task, hidden_size=HIDDEN, rngs=nnx.Rngs(2), **options)
 
 
@@ -32,11 +32,11 @@ def batch_of(task: Task) -> Example:
 
 
 def table_of(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """A record table from its columns: arrays or lists, or a scalar for all rows."""
+    """Returns a record table. Each column is an array, a list, or one scalar for all rows."""
     probed = {name: table_schema(own) for probe in built_in().values() for name, own in probe.tables.items()}
     return make_table((SCHEMAS | probed)[name], [columns])
 
 
 def tables_of(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Table]:
-    """Record tables by their names."""
+    """Returns record tables by name."""
     return {name: table_of(name, own) for name, own in columns.items()}

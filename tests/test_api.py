@@ -30,7 +30,7 @@ def sweep(tiny: list[str], tmp_path: Path) -> Iterator[Sweep]:
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, ...]]:
-    """The populations that are trained."""
+    """Returns a list of the populations that are trained."""
     found: list[tuple[Config, ...]] = []
     train = runner.train
 
@@ -78,7 +78,7 @@ def test_one_configuration_is_enough(sweep: Sweep, jobs: list[tuple[Config, ...]
 def test_an_interrupted_sweep_resumes_to_the_same_records(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str
 ) -> None:
-    """Ctrl-C in the middle of the second of two jobs."""
+    """Ctrl-C interrupts the second of two jobs halfway."""
     overrides = ["model=gru,rnn", "seed=0,1", "train.steps=16", "train.checkpoint_seconds=0"]
     calls = 0
     owner = Checkpoints if interrupted == "save" else runner.Session
@@ -107,7 +107,7 @@ def test_an_interrupted_sweep_resumes_to_the_same_records(
 
 
 def test_a_run_that_diverges_is_returned(sweep: Sweep) -> None:
-    """And those that come after it are trained."""
+    """The runs after it are trained."""
     configs = sweep("optimizer=sgd", "model=lstm,rnn", "optimizer.learning_rate=1e-3,1e38", "train.clip_norm=null")
     runs = rnnbench.train(configs)
     assert runs["status"].tolist() == ["finished", "diverged"] * 2
@@ -116,7 +116,7 @@ def test_a_run_that_diverges_is_returned(sweep: Sweep) -> None:
 
 
 def test_runs_of_several_outputs_come_in_one_table(sweep: Sweep, tmp_path: Path) -> None:
-    """Also where one folder holds the other, and the same run."""
+    """This also works if one output folder is inside the other and has the same run."""
     rnnbench.train(sweep("seed=9"))
     inner = sweep("seed=0,1", "model=gru", f"output={tmp_path}/results/inner")
     outer = sweep("seed=0,1", "model=rnn,gru")

@@ -1,4 +1,4 @@
-"""The model around the cells: any cell, any number of layers, carries handed on."""
+"""The model around the cells: any cell, any number of layers, and carries passed from call to call."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ EVERY_STEP = CopyMemory(length=LENGTH)
 
 @pytest.mark.parametrize("make_cell", CELLS)
 def test_layers_stack(make_cell):
-    """Token inputs, two layers: the outputs are those of the parts put together by hand."""
+    """With token inputs and two layers, the outputs equal those of the parts combined by hand."""
     model, batch = build(make_cell, EVERY_STEP, num_layers=2, embedding_size=5), batch_of(EVERY_STEP)
     outputs, carry = jax.jit(lambda x, mask: model(x, mask))(batch.inputs, batch.mask)
 
@@ -64,7 +64,7 @@ def test_first_layer_reads_features_and_the_others_the_layer_below():
 
 
 class FourStates(LSTM):
-    """An LSTM with two more states."""
+    """An LSTM with two extra states."""
 
     states = ("h", "c", "n", "m")
 
@@ -74,7 +74,7 @@ class FourStates(LSTM):
 
 
 class NoOutputState(nnx.RNNCellBase):
-    """A carry of two states, neither of them the output."""
+    """A cell whose carry has two states but not the output."""
 
     def __init__(self, in_features, hidden_features, *, rngs):
         self.in_features, self.hidden_features = in_features, hidden_features

@@ -1,4 +1,4 @@
-"""A built wheel carries its configuration, and works from any folder and with a user's own configuration."""
+"""A built wheel contains its configuration, and works from any folder and with a user's own configuration."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rnnbench(site: Path, cwd: Path, *argv: str) -> str:
-    """What the wheel's command prints: the installed checkout, if any, comes later on the path."""
+    """Returns what the wheel's command prints. An installed checkout, if any, comes later on the path."""
     environment = os.environ | {"PYTHONPATH": str(site)}
     command = [sys.executable, "-m", "rnnbench", *argv]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)

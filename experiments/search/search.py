@@ -1,9 +1,9 @@
-"""Hyperparameter search without a grid: Optuna proposes, and every round of proposals is trained as one program.
+"""Hyperparameter search without a grid: Optuna proposes trials, and each round of trials trains as one program.
 
     python experiments/search/search.py --output results/search model=lstm task=adding task.length=50
 
-The study is kept in SQLite beside the records: the same command resumes after a kill, with the trials of the round
-that was not told yet. What is searched are foldable numbers, so that a round is one population.
+The study is stored in SQLite next to the records. After a kill, the same command resumes with the trials of the round
+that was not finished. The search covers only foldable numbers, so that each round is one population.
 """
 
 import argparse
@@ -28,13 +28,16 @@ console = Console(highlight=False)
 
 
 def members(trial: Trial, overrides: list[str], seeds: int) -> list[Config]:
-    """A trial's runs: one a seed."""
+    """Returns the configurations of a trial's runs, one for each seed."""
     values = [f"{key}={trial.suggest_float(key, d.low, d.high, log=d.log)!r}" for key, d in SPACE.items()]
     return rnnbench.compose_sweep(*overrides, *values, f"seed=range({seeds})")
 
 
 def evaluate(configs: dict[int, list[Config]]) -> tuple[dict[int, float | None], str]:
-    """By trial the median over its seeds of the final score (None: some seed diverged), and the score's goal."""
+    """Trains runs, and returns each trial's median final score over its seeds, and the score's goal.
+
+    The median is None if a seed diverged.
+    """
     trials = [number for number, own in configs.items() for _ in own]
     runs = rnnbench.train(config for own in configs.values() for config in own)
     scores: dict[int, float | None] = {}
@@ -45,14 +48,14 @@ def evaluate(configs: dict[int, list[Config]]) -> tuple[dict[int, float | None],
 
 
 def search(output: Path, overrides: list[str], rounds: int, size: int, seeds: int) -> optuna.Study:
-    """Runs the search, or resumes it, until `rounds` of `size` trials are told."""
+    """Runs or resumes the search until `rounds` rounds of `size` trials are finished."""
     output.mkdir(parents=True, exist_ok=True)
     overrides = [*overrides, f"output={output}"]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     study = optuna.create_study(study_name="rnnbench", storage=f"sqlite:///{output / 'study.db'}", load_if_exists=True)
-    # Without `constant_liar` the trials of a round would be proposed as if none of the others were running. The seed
-    # changes with the number of trials: otherwise a search that is resumed would propose its first ones again.
+    # Without `constant_liar`, each trial of a round would be proposed as if no other trial were running. The seed
+    # changes with the number of trials; otherwise a resumed search would propose its first trials again.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), constant_liar=True, n_startup_trials=2 * size)
     while True:
         left = [Trial(study, t._trial_id) for t in study.get_trials(states=[TrialState.RUNNING])]
@@ -71,7 +74,7 @@ def search(output: Path, overrides: list[str], rounds: int, size: int, seeds: in
 
 
 def main() -> None:
-    """Searches, and prints the trials, best first."""
+    """Runs the search and prints the trials, best first."""
     parser = argparse.ArgumentParser(
         description="Searches learning rate, clip norm and Adam's b1 by Optuna, a population a round."
     )

@@ -1,8 +1,8 @@
 """Times whole training steps of rnnbench, PyTorch and Flax side by side: `python experiments/speed/benchmark.py`.
 
-Every side runs in a process of its own (worker.py), and waits while another is timed. In each round every side is
-timed once, so that a machine whose speed drifts slows all of them; ratios are taken within a round. Printed and stored
-are medians over the rounds, with the smallest and the largest value.
+Each side runs in its own process (worker.py) and waits while another is timed. Each round times every side once, so
+that drift in the machine's speed affects all of them, and ratios are taken within a round. The script prints and
+stores medians over the rounds, with the smallest and the largest value.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from rich.table import Table
 HERE = Path(__file__).parent
 CELLS = ("rnn", "lstm", "gru")
 SHAPES = {"A": (500, 50, 128), "B": (200, 32, 64), "C": (1000, 128, 256), "D": (100, 20, 50)}
-"""Time steps, batch, hidden size."""
+"""Time steps, batch size and hidden size of each shape."""
 STEPS = {"A": 4, "B": 50, "C": 1, "D": 150}
-"""Training steps in one timing, half a second and more."""
+"""Training steps in one timing, which takes half a second or more."""
 SEGMENT = {"A": 20, "B": 100, "C": 4, "D": 300}
-"""The same for rnnbench, which takes its memory anew for each segment: in training, once in hundreds of steps."""
+"""The same for rnnbench. It allocates its memory again for each segment, which in training has hundreds of steps."""
 PARTS = ("steps", "population", "lengths", "memory", "start")
 MATRIX = 3000
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -42,7 +42,7 @@ console = Console()
 
 
 class Worker:
-    """One side in a process of its own."""
+    """One side of the comparison, in its own process."""
 
     def __init__(self, python: str = sys.executable, **request: Any):
         env = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -50,22 +50,22 @@ class Worker:
             [python, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         self.ask(**request)
-        self.packages = self.answer()["packages"]  # it is built
+        self.packages = self.answer()["packages"]  # the worker answers once its side is built
 
     def ask(self, **request: Any) -> None:
-        """Sends a request, and does not wait."""
+        """Sends a request without waiting for the answer."""
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
-        """What the worker says to the oldest request that it has not answered."""
+        """Returns the worker's answer to the oldest open request."""
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"a worker ended with exit code {self._process.wait()}; what it said stands above")
         return json.loads(line)
 
     def time(self, **request: Any) -> float:
-        """Seconds that the steps take."""
+        """Returns the seconds that the requested steps take."""
         self.ask(**request)
         reply = self.answer()
         self.bytes = reply["bytes"]
@@ -79,7 +79,7 @@ class Worker:
 
 @contextlib.contextmanager
 def workers(**requests: dict[str, Any]) -> Iterator[dict[str, Worker]]:
-    """Workers by name, all of them closed at the end."""
+    """Yields workers by name, and closes all of them at the end."""
     started: dict[str, Worker] = {}
     try:
         for name, request in requests.items():
@@ -91,12 +91,12 @@ def workers(**requests: dict[str, Any]) -> Iterator[dict[str, Worker]]:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
+    """Returns the median, the smallest and the largest value."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def flops(cell: str, length: int, batch: int, hidden: int) -> float:
-    """Of one training step: three times those of the forward matmuls."""
+    """Returns the FLOPs of one training step: three times those of the forward matmuls."""
     return 3 * 2 * length * batch * GATES[cell] * hidden * (hidden + 2)
 
 
@@ -104,7 +104,7 @@ TORCH = {f"torch, {t} thread{'s' * (t > 1)}{', no mkldnn' * (not m)}": (t, m) fo
 
 
 def steps(shapes: str, cells: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Whole training steps of every side, and the machine's peak between them."""
+    """Times whole training steps of every side, and the machine's matmul peak in the same rounds."""
     rows = []
     for shape in shapes:
         length, batch, hidden = SHAPES[shape]
@@ -150,7 +150,7 @@ def steps(shapes: str, cells: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def population(cells: list[str], rounds: int, members: int = 16) -> list[dict[str, Any]]:
-    """Runs a second of a population against PyTorch's one process with 2 threads, and two with 1 each."""
+    """Compares runs per second of a population with one PyTorch process of 2 threads, and with two of 1 thread each."""
     rows = []
     for shape in "BD":
         length, batch, hidden = SHAPES[shape]
@@ -194,7 +194,7 @@ def population(cells: list[str], rounds: int, members: int = 16) -> list[dict[st
 
 
 def lengths(cells: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Time of a step against the number of time steps, batch 8, hidden 64."""
+    """Times a training step for different numbers of time steps, with batch 8 and hidden size 64."""
     rows = []
     for cell in cells:
         sizes = (1000, 2000, 4000, 8000, 16000)
@@ -215,7 +215,7 @@ def lengths(cells: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def memory(rounds: int) -> dict[str, Any]:
-    """LSTM, T = 10,000, batch 50, hidden 128: everything kept against states computed again."""
+    """Compares keeping all states with recomputing them: LSTM, T = 10,000, batch 50, hidden size 128."""
     one = {"side": "rnnbench", "cell": "lstm", "length": 10000, "batch": 50, "hidden": 128, "steps": 1}
     with workers(plain=one, remat={"remat_every": 100, **one}) as at:
         timed = {name: [worker.time(steps=1) for _ in range(rounds + 1)][1:] for name, worker in at.items()}
@@ -230,7 +230,7 @@ def memory(rounds: int) -> dict[str, Any]:
 
 
 def start(rounds: int) -> dict[str, Any]:
-    """Seconds from the command to the record of the first training step, to the help, and to many runs' records."""
+    """Times a command up to the record of its first training step, the help, and reading the records of many runs."""
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {"XDG_CACHE_HOME": folder}
         command = [sys.executable, "-m", "rnnbench", "model=lstm", "task=adding", "train.eval_every=1"]
@@ -289,7 +289,7 @@ def start(rounds: int) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on and with."""
+    """Returns a description of the machine and the software used for the measurements."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
     names = ("rnnbench", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
@@ -302,7 +302,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The steps' results: medians, and for the ratios the smallest and the largest value."""
+    """Returns a table of the steps' results: medians, and for ratios also the smallest and the largest value."""
     view = Table(
         "", "ms a step", "PyTorch ms", "Flax ms", "times PyTorch", "times Flax", "of peak", "MB", box=box.SIMPLE
     )
@@ -321,7 +321,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    """Measures what is asked for and writes it down."""
+    """Measures the requested parts and writes the results to a file."""
     parser = argparse.ArgumentParser(description="rnnbench against PyTorch and Flax: whole training steps.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))

@@ -15,7 +15,7 @@ NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
 def bars(axes: Axes, rows: list[dict[str, Any]], key: str, scale: float) -> None:
-    """One group a shape, one bar a cell: the median, and a line from the smallest to the largest value."""
+    """Draws a group per shape and a bar per cell: the median, with a line from the smallest to the largest value."""
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
     for row in rows:
         place = shapes.index(row["shape"]) + 0.27 * (list(NAMES).index(row["cell"]) - 1)
@@ -35,7 +35,7 @@ def bars(axes: Axes, rows: list[dict[str, Any]], key: str, scale: float) -> None
 
 
 def speed(results: dict[str, Any]) -> Figure:
-    """Speed relative to PyTorch at its best, and the share of the machine's matmul peak."""
+    """Draws the speed relative to PyTorch at its best, and the share of the machine's matmul peak."""
     rows = results["steps"]["results"]
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
         figure = Figure(figsize=(13.2, 5.4), layout="constrained")

@@ -1,8 +1,8 @@
-"""What a cell's matmuls alone take at the shapes where a target is missed: `python experiments/speed/floor.py`.
+"""Times a cell's matmuls alone at the shapes that miss a speed target: `python experiments/speed/floor.py`.
 
-A scan forward with the step's own matmul, one in reverse with that of its gradient, and the weights' gradients by one
-matmul over all steps: the same sizes as in training, on the same devices, and nothing else but the copy of what the
-matmuls need. Timed in turns with the whole training step, in processes of their own.
+A forward scan does the step's own matmul, a reverse scan does the matmul of its gradient, and one matmul over all steps
+gives the gradients of the weights. The sizes and devices are those of training, and nothing else runs except the copies
+that the matmuls need. These timings alternate with those of the whole training step, each in its own process.
 """
 
 import os
@@ -21,7 +21,7 @@ ROUNDS = 15
 
 
 def matmuls(cell: str, length: int, batch: int, hidden: int, members: int, steps: int, devices: list[jax.Device]):
-    """A compiled function that does the matmuls of so many training steps."""
+    """Returns a compiled function that does the matmuls of `steps` training steps."""
     spread = members > 1
     width = hidden + 3  # two inputs and the bias
     rows = batch if spread else batch // len(devices)
@@ -51,12 +51,12 @@ def matmuls(cell: str, length: int, batch: int, hidden: int, members: int, steps
 
 
 def shapes() -> list[tuple[str, dict[str, Any], int, int]]:
-    """A name, the cell with its shape, the runs of its population and the steps of a segment."""
+    """Returns, for each measurement, a name, the cell and its shape, the population's runs and the segment's steps."""
     rows = []
     for name, members in (("B", 1), ("B", 16), ("C", 1)):
         shape = dict(zip(("length", "batch", "hidden"), SHAPES[name], strict=True))
         rows.append((name, {"cell": "lstm", **shape}, members, max(1, SEGMENT[name] // members)))
-    # The RNN with a quarter of the batch, too: whether time follows T, or the memory for the states.
+    # The RNN also runs with a quarter of the batch, to see whether time follows T or the memory for the states.
     for cell, batch in (("rnn", 8), ("rnn", 2), ("lstm", 8), ("gru", 8)):
         for length in (1000, 4000, 16000):
             shape = {"length": length, "batch": batch, "hidden": 64}
@@ -65,7 +65,7 @@ def shapes() -> list[tuple[str, dict[str, Any], int, int]]:
 
 
 def main() -> None:
-    """Prints medians, and smallest and largest values."""
+    """Prints medians with the smallest and the largest values."""
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
     for name, shape, members, steps in shapes():
         compiled, weights = matmuls(**shape, members=members, steps=steps, devices=jax.devices())

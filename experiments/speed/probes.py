@@ -1,7 +1,7 @@
-"""What the probes cost beside training: `python experiments/speed/probes.py`.
+"""Times the probes in comparison with training: `python experiments/speed/probes.py`.
 
-The sentence completion task with the study quickstart's settings, one run on all cores. Each part is timed in turns
-with the others; medians, and smallest and largest values.
+This measures one run of the sentence completion task on all cores, with the settings of the study quickstart. The parts
+are timed in turns; the script prints medians with the smallest and the largest values.
 """
 
 import argparse
@@ -19,17 +19,17 @@ from rnnbench.probes.finding import built_in
 from rnnbench.training.program import Program, program
 
 PROBED = 256
-"""Examples that `rnnbench probe` measures, unless it is told otherwise."""
+"""The number of examples that `rnnbench probe` measures by default."""
 
 
 def config(cell: str, steps: int, *more: str) -> Config:
-    """Returns the configuration of the study's run of this cell, which is evaluated after so many steps."""
+    """Returns the configuration of the study's run of this cell, evaluated every `steps` steps."""
     overrides = ["task=sentence_completion", f"model={cell}", "model.hidden_size=32", "train.batch_size=32"]
     return rnnbench.compose(*overrides, f"train.eval_every={steps}", *more)
 
 
 def training(own: Config) -> tuple[Program, Callable[[], object]]:
-    """Returns a program, and what trains it for a segment."""
+    """Returns a program, and a function that trains it for one segment."""
     shared = program([own])
     states = [shared.place([shared.init(own)])]
 
@@ -41,7 +41,7 @@ def training(own: Config) -> tuple[Program, Callable[[], object]]:
 
 
 def parts_of(cell: str, steps: int) -> dict[str, Callable[[], object]]:
-    """Returns what is timed, by name."""
+    """Returns the functions to time, by name."""
     own = config(cell, steps)
     shared, plain = training(own)
     _, with_omega = training(config(cell, steps, "train.omega=0.1"))
@@ -59,7 +59,7 @@ def parts_of(cell: str, steps: int) -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
-    """Prints a line for each cell and part."""
+    """Prints one line for each cell and part."""
     parser = argparse.ArgumentParser(description="Times training, evaluation and probes.")
     parser.add_argument("--cells", nargs="+", default=["rnn", "lstm", "gru"])
     parser.add_argument("--rounds", type=int, default=9, help="how often each part is timed (default: %(default)s)")

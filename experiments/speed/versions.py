@@ -1,8 +1,8 @@
 """Times rnnbench's training steps in several Pythons: `python experiments/speed/versions.py PYTHON PYTHON ...`.
 
-Each Python is that of an environment with rnnbench installed, such as those of `make test-versions`. Every one works in
-a process of its own (worker.py), and waits while another is timed. In each round every one is timed once, in turn from
-either end; ratios of the times to those of the first Python are taken within a round.
+Each Python belongs to an environment with rnnbench installed, such as those of `make test-versions`. Each one runs in
+its own process (worker.py) and waits while another is timed. Each round times every Python once, in an order that is
+reversed from round to round. Ratios to the time of the first Python are taken within a round.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.table import Table
 
 
 def compare(pythons: list[str], shape: str, cell: str, rounds: int) -> dict[str, Any]:
-    """Returns milliseconds a training step in each Python, and how many times those in the first they are."""
+    """Returns the milliseconds per training step in each Python, and their ratios to those of the first Python."""
     length, batch, hidden = SHAPES[shape]
     request = {"side": "rnnbench", "cell": cell, "length": length, "batch": batch, "hidden": hidden}
     steps = SEGMENT[shape]
@@ -37,7 +37,7 @@ def compare(pythons: list[str], shape: str, cell: str, rounds: int) -> dict[str,
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """Returns the medians, and for the ratios the smallest and the largest value too."""
+    """Returns a table of the medians, and for ratios also the smallest and the largest value."""
     view = Table("", "Python", "JAX", "ms a step", "times the first", box=box.SIMPLE)
     for row in rows:
         for python, packages in row["packages"].items():
@@ -53,7 +53,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    """Measures, prints and writes down."""
+    """Measures, prints the results and writes them to a file."""
     parser = argparse.ArgumentParser(description="rnnbench's training steps in several Pythons, in paired rounds.")
     parser.add_argument("pythons", nargs="+", metavar="PYTHON")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["A", "B", "D"])

@@ -1,8 +1,8 @@
-"""One side of the comparison in a process of its own: builds what is asked for, then times steps when told to.
+"""One side of the comparison in its own process: builds the requested side, then times steps on request.
 
-Reads JSON lines from standard input and answers each by one. The first is `{"side": ..., "cell": ..., "length": ...,
-"batch": ..., "hidden": ..., ...}`; those after it, `{"steps": n, ...}`, time n training steps on the adding problem:
-data, forward, backward, clipping, Adam.
+Reads JSON lines from standard input and answers each with one line. The first line is `{"side": ..., "cell": ...,
+"length": ..., "batch": ..., "hidden": ..., ...}`. Each later line, `{"steps": n, ...}`, times n training steps on the
+adding problem: data, forward, backward, clipping, Adam.
 """
 
 import json
@@ -21,7 +21,7 @@ CLIP, LEARNING_RATE = 1.0, 1e-3
 
 
 def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, **options: Any) -> tuple[Run, list[str]]:
-    """The compiled segment that `rnnbench` trains with, evaluation left out, on `devices` CPU devices."""
+    """Builds the compiled segment that `rnnbench` trains with, without evaluation, on `devices` CPU devices."""
     import jax
 
     jax.config.update("jax_num_cpu_devices", options.get("devices", os.cpu_count()))
@@ -49,7 +49,7 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
 
 
 def flax_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tuple[Run, list[str]]:
-    """`flax.nnx.RNN`, `nnx.Optimizer` and a step under `nnx.jit`, as Flax's documentation shows them."""
+    """Builds `flax.nnx.RNN`, `nnx.Optimizer` and a step under `nnx.jit`, as in Flax's documentation."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -95,10 +95,10 @@ def flax_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tupl
 
 
 def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tuple[Run, list[str]]:
-    """`torch.nn.RNN`, `LSTM` or `GRU`, time first, which is its faster layout."""
+    """Builds `torch.nn.RNN`, `LSTM` or `GRU` with time first, which is PyTorch's faster layout."""
     import torch
 
-    warnings.filterwarnings("ignore", message="TF32 acceleration")  # of no concern on a CPU
+    warnings.filterwarnings("ignore", message="TF32 acceleration")  # irrelevant on a CPU
     rnn = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](2, hidden)
     readout = torch.nn.Linear(hidden, 1)
     params = [*rnn.parameters(), *readout.parameters()]
@@ -127,7 +127,7 @@ def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tup
 
 
 def matmul_side(size: int, **_: Any) -> tuple[Run, list[str]]:
-    """A large float32 matmul on all cores: the machine's peak."""
+    """Builds a large float32 matmul on all cores, which measures the machine's peak."""
     import torch
 
     left = torch.rand(size, size)
@@ -143,14 +143,14 @@ SIDES = {"rnnbench": rnnbench_side, "flax": flax_side, "torch": torch_side, "mat
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
+    """Returns the largest resident size of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
-    """Answers until standard input ends."""
+    """Answers requests until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    sys.stdout = sys.stderr  # what a library prints is no answer
+    sys.stdout = sys.stderr  # so that nothing a library prints is taken for an answer
     request = json.loads(sys.stdin.readline())
     run, packages = SIDES[request.pop("side")](**request)
     before = peak_memory()

@@ -1,4 +1,4 @@
-"""Final score against learning rate, from records: `python experiments/sweep_300/figure.py RESULTS FOLDER`."""
+"""Draws the final score against learning rate from records: `python experiments/sweep_300/figure.py RESULTS FOLDER`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configuration: its keys and limits, a run's identity, objects by `_target_`, and messages about mistakes.
+"""Configuration: its keys and limits, a run's identity, objects given by `_target_`, and messages about mistakes.
 
-Imports no JAX and no other folder: everything else may import it.
+This folder imports neither JAX nor any other folder, so that every other folder may import it.
 """

@@ -1,4 +1,4 @@
-"""Plain values against annotations: whether a value fits, in which type, and what would fit, in words."""
+"""Checks plain values against annotations: whether a value fits, as which type, and what would fit, in words."""
 
 import contextlib
 import dataclasses
@@ -19,13 +19,13 @@ WORDS = {
     "a list": [],
     "null": None,
 }
-"""One of each kind of value that a configuration can hold: the first that fits an annotation describes it."""
+"""An example of each kind of value that a configuration can hold. The first that fits an annotation describes it."""
 
 
 FOLDABLE = "foldable"
-"""Marks an argument in which the members of a population may differ: `Annotated[float | Array, FOLDABLE]`.
+"""Marks an argument that may differ between the members of a population: `Annotated[float | Array, FOLDABLE]`.
 
-No shape and no Python decision may depend on it, for it arrives traced where it differs.
+No shape and no Python branch may depend on it, because it is traced if it differs.
 """
 
 
@@ -33,7 +33,7 @@ _OF_ITEMS = (abc.Sequence, abc.Collection, abc.Iterable)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a configuration is good for an annotation; True where that cannot be told."""
+    """Returns whether a configuration value fits an annotation, and True if that cannot be decided."""
     if hint is inspect.Parameter.empty or hint is Any or isinstance(hint, str):
         return True
     alternatives = _alternatives(hint)
@@ -42,12 +42,12 @@ def fits(value: Any, hint: Any) -> bool:
     try:
         return _admits(hint, value) or not (isinstance(value, str) or takes_function(hint) or _judgeable(hint))
     except Exception:
-        # beartype cannot check every annotation, and says so by many kinds of errors.
+        # beartype cannot check every annotation, and raises many kinds of errors when it cannot.
         return True
 
 
 def in_words(hint: Any) -> str:
-    """An annotation in words: `a number or null`."""
+    """Returns an annotation in words, such as `a number or null`."""
     words = []
     for part in _alternatives(hint):
         if typing.get_origin(part) is typing.Literal:
@@ -65,9 +65,9 @@ def in_words(hint: Any) -> str:
 
 
 def in_type(value: Any, hint: Any) -> Any:
-    """A value with its integers as floats, if that is what the annotation takes: 1 and 1.0 are the same number there.
+    """Returns a value with its integers as floats if the annotation takes floats: 1 and 1.0 are then the same number.
 
-    What takes any text as well says nothing about numbers, so they stay as they are.
+    An annotation that also takes any text says nothing about numbers, so the value stays as it is.
     """
     floats = _with_integers_as(value, float)
     try:
@@ -78,7 +78,7 @@ def in_type(value: Any, hint: Any) -> Any:
 
 
 def takes_function(hint: Any) -> bool:
-    """Whether an annotation takes a function, and no text that could be mistaken for its name."""
+    """Returns whether an annotation takes a function, and no text that could be mistaken for a function's name."""
     functions = [part for part in _alternatives(hint) if _is_function(part)]
     others = [part for part in _alternatives(hint) if part not in functions]
     with contextlib.suppress(Exception):
@@ -87,7 +87,7 @@ def takes_function(hint: Any) -> bool:
 
 
 def returns_function(function: Any, hint: Any) -> bool:
-    """Whether a function makes functions, where the annotation wants one that makes something else."""
+    """Returns whether a function returns a function although the annotation wants one that returns something else."""
     wanted = {typing.get_args(part)[-1] for part in _alternatives(hint) if _is_function(part) and typing.get_args(part)}
     with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
         made = inspect.signature(function, eval_str=True).return_annotation
@@ -96,33 +96,33 @@ def returns_function(function: Any, hint: Any) -> bool:
 
 
 def hint_of_items(hint: Any) -> Any:
-    """The annotation of the values of a mapping, where an annotation takes mappings of one kind; else None."""
+    """Returns the annotation of a mapping's values if `hint` takes exactly one kind of mapping, and None otherwise."""
     found = [part for part in _alternatives(hint) if typing.get_origin(part) in (abc.Mapping, dict)]
     return typing.get_args(found[0])[1] if len(found) == 1 else None
 
 
 def is_foldable(hint: Any) -> bool:
-    """Whether an annotation is marked `FOLDABLE`."""
+    """Returns whether an annotation is marked `FOLDABLE`."""
     return typing.get_origin(hint) is typing.Annotated and FOLDABLE in typing.get_args(hint)[1:]
 
 
 def is_number(value: Any) -> typing.TypeGuard[float]:
-    """Whether a value is a number; to Python, true and false are, too."""
+    """Returns whether a value is a number. Python counts true and false as numbers; this function does not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def as_yaml(value: Any) -> str:
-    """A value as it is written in YAML."""
+    """Returns a value as YAML writes it."""
     return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
 
 
 def _admits(hint: Any, value: Any) -> bool:
-    as_tuple = tuple(value) if isinstance(value, list) else value  # YAML has lists alone
+    as_tuple = tuple(value) if isinstance(value, list) else value  # YAML has lists but no tuples
     return any(_takes(part, value) or _takes(part, as_tuple) for part in _alternatives(hint))
 
 
 def _takes(part: Any, value: Any) -> bool:
-    """Whether a value fits with all its items: of a sequence beartype looks at one, which it draws at random."""
+    """Returns whether a value fits with all its items. beartype itself checks only one random item."""
     has_places = typing.get_origin(part) is tuple and Ellipsis not in typing.get_args(part)
     items = value if isinstance(value, list | tuple) and not has_places else ()
     return _bearable(value, part) and all(_bearable(type(value)((item,)), part) for item in items)
@@ -137,21 +137,21 @@ def _with_integers_as(value: Any, kind: type) -> Any:
 
 
 def _is_function(part: Any) -> bool:
-    """Whether a part of an annotation is `Callable`, or a protocol of functions."""
+    """Returns whether a part of an annotation is `Callable` or a protocol for functions."""
     is_protocol = getattr(part, "_is_protocol", False) and "__call__" in vars(part)
     return is_protocol or abc.Callable in (part, typing.get_origin(part))
 
 
 def _bearable(value: Any, hint: Any) -> bool:
     if isinstance(value, str) and typing.get_origin(hint) in _OF_ITEMS:
-        return False  # to Python, a word is a sequence of letters
+        return False  # Python treats a string as a sequence of letters
     from beartype import BeartypeConf
     from beartype.door import is_bearable
 
     with warnings.catch_warnings():
-        # Remarks on the style of other people's annotations are not for the user.
+        # beartype's warnings about the style of other people's annotations do not concern the user.
         warnings.simplefilter("ignore")
-        # The numeric tower: an int is good where a float is wanted.
+        # The numeric tower: an int is accepted for a float.
         return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
 
 
@@ -164,6 +164,6 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _judgeable(hint: Any) -> bool:
-    """Whether some plain value fits: an annotation that none fits says nothing about plain values."""
+    """Returns whether any plain value fits. An annotation that no plain value fits says nothing about plain values."""
     literals = [literal for part in _alternatives(hint) for literal in typing.get_args(part)]
     return any(_bearable(value, hint) for value in (*WORDS.values(), (), *literals))

@@ -1,4 +1,4 @@
-"""Composes configurations without the command line: from overrides, through Hydra, to checked `Config`s."""
+"""Composes configurations without the command line: Hydra turns overrides into checked `Config` objects."""
 
 import contextlib
 import itertools
@@ -24,14 +24,14 @@ from rnnbench.errors import UserError
 
 
 def shipped(folder: str) -> Path:
-    """Returns a folder that a wheel carries inside the package, and a checkout at its top."""
+    """Returns the path of a folder that is inside the package in a wheel, and at the top level in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder
 
 
 def register_studies() -> None:
-    """Makes the studies options of the group `experiment`: `experiments/<study>/<study>.yaml`."""
+    """Adds every study, `experiments/<study>/<study>.yaml`, to the options of the group `experiment`."""
     for path in sorted(shipped("experiments").glob("*/*.yaml")):
         if path.stem == path.parent.name:
             node = OmegaConf.load(path)
@@ -39,13 +39,13 @@ def register_studies() -> None:
 
 
 def compose(*overrides: str, config_dir: str | Path | None = None) -> Config:
-    """Returns the configuration of one run, as the command line composes it.
+    """Returns the configuration of one run, just as the command line composes it.
 
         compose("model=gru", "task=adding", "task.length=100", "optimizer.learning_rate=3e-3", "seed=1")
 
     Args:
-        overrides: as on the command line.
-        config_dir: a folder with models and tasks of your own, as `--config-dir` takes it.
+        overrides: overrides as on the command line.
+        config_dir: a folder with your own models and tasks, as for `--config-dir`.
 
     Raises:
         UserError: an override is not valid; the message says what was expected.
@@ -55,13 +55,13 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> Config:
 
 
 def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list[Config]:
-    """Returns the configurations of all runs of a sweep: every combination, as the command line's `-m` makes them.
+    """Returns the configurations of all runs of a sweep: every combination, as with `-m` on the command line.
 
         compose_sweep("model=rnn,lstm,gru", "seed=range(5)")
 
     Args:
-        overrides: as on the command line. `+experiment=NAME` brings the axes of a study.
-        config_dir: a folder with models and tasks of your own, as `--config-dir` takes it.
+        overrides: overrides as on the command line. `+experiment=NAME` adds the axes of a study.
+        config_dir: a folder with your own models and tasks, as for `--config-dir`.
 
     Raises:
         UserError: an override is not valid; the message says what was expected.
@@ -70,7 +70,7 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
         single = [override for override in overrides if not _read([override])[0].is_sweep_override()]
         params = OmegaConf.select(_composed([*single, *more]), "hydra.sweeper.params") or {}
         given = _read([*(f"{key}={value}" for key, value in params.items()), *overrides])
-        last = {override.get_key_element(): override for override in given}  # of several for a key the last one counts
+        last = {override.get_key_element(): override for override in given}  # the last one for each key counts
         composed: dict[tuple[str, ...], _Composed] = {}
         configs = []
         for point in itertools.product(*map(_options, last.values())):
@@ -83,7 +83,7 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
 
 
 class _Option(NamedTuple):
-    """A value of an axis: an override to compose with, and numbers to set afterwards, for it takes long to compose."""
+    """A value of an axis: an override to compose with, and numbers to set afterwards, because composing is slow."""
 
     override: str
     numbers: dict[str, Any]
@@ -102,7 +102,7 @@ def _options(override: Override) -> list[_Option]:
 
 
 class _Composed:
-    """What Hydra makes of some overrides, until it is parsed."""
+    """The configuration that Hydra composes from overrides, before it is parsed."""
 
     def __init__(self, overrides: Sequence[str]) -> None:
         self.cfg = _composed(overrides)
@@ -112,8 +112,8 @@ class _Composed:
             del self.cfg["hydra"]
 
     def parse(self, numbers: Mapping[str, Any]) -> Config:
-        """The configuration, after some numbers of it are set."""
-        HydraConfig.instance().cfg = self.hydra  # what interpolations of ${hydra:...} look at
+        """Returns the parsed configuration after setting some of its numbers."""
+        HydraConfig.instance().cfg = self.hydra  # interpolations of ${hydra:...} read this
         return parse(cfg_of_member(self.cfg, numbers))
 
 
@@ -122,7 +122,7 @@ def _read(overrides: Sequence[str]) -> list[Override]:
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration with its node `hydra`."""
+    """Returns the composed configuration, including its node `hydra`."""
     try:
         return hydra.compose("config", overrides=[*overrides], return_hydra_config=True)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
@@ -131,12 +131,15 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
 
 @contextlib.contextmanager
 def _hydra(config_dir: str | Path | None) -> Iterator[list[str]]:
-    """Hydra with the shipped configuration; the overrides that add a user's own. Its errors become `UserError`s."""
+    """Starts Hydra with the shipped configuration, and yields the overrides that add the user's own.
+
+    Hydra's errors become `UserError`s.
+    """
     if config_dir is not None and not Path(config_dir).is_dir():
         raise UserError(f"config_dir: there is no folder {config_dir}")
     register_studies()
     more = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
-    outer = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # a Hydra that this one runs in
+    outer = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # this may run inside another Hydra application
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""What makes a run the run it is, what is recorded of it, and in what the runs of a population may differ."""
+"""Which keys identify a run, which are recorded, and which may differ between the runs of a population."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ from rnnbench.config.schema import Config
 
 
 def foldable(config: Config) -> set[str]:
-    """Dotted keys of numbers in which runs of one population may differ: as they are declared in the code.
+    """Returns the dotted keys of the numbers that may differ between runs of one population, as declared in the code.
 
-    `Config` declares its own, cells and tasks annotate arguments as `FOLDABLE`; an optimizer's numbers all are, since
-    `optax.inject_hyperparams` keeps them in its state.
+    `Config` declares its own keys; cells and tasks annotate arguments as `FOLDABLE`. All numbers of an optimizer are
+    foldable, because `optax.inject_hyperparams` keeps them in its state.
     """
     numbers = {key for key, value in flatten(identity(config)).items() if is_number(value)}
     own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
@@ -25,28 +25,28 @@ def foldable(config: Config) -> set[str]:
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """The part of a configuration that determines the run's numbers (but for rounding), as plain nested values."""
+    """Returns the part of a configuration that determines the run's numbers (up to rounding), as nested values."""
     return select(config, lambda key: key.identity)
 
 
 def compiled(config: Config) -> dict[str, Any]:
-    """The part of a configuration that determines the program that is compiled, but for what is folded."""
+    """Returns the part of a configuration that determines the compiled program, apart from what is folded."""
     return select(config, lambda key: key.compiled)
 
 
 def recorded(config: Config) -> dict[str, Any]:
-    """The part of a configuration that a job's folder holds."""
+    """Returns the part of a configuration that is stored in a job's folder."""
     return select(config, lambda key: key.recorded)
 
 
 def run_id(config: Config) -> str:
-    """First 12 hexadecimal digits of the SHA-256 of the identity's canonical JSON."""
+    """Returns the first 12 hexadecimal digits of the SHA-256 of the identity's canonical JSON."""
     text = json.dumps(identity(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted key, `{"model.hidden_size": 64, ...}`; a list becomes its JSON."""
+    """Returns nested values by dotted key, `{"model.hidden_size": 64, ...}`. Lists are converted to JSON."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Mistakes in words: one line that says what was expected, what came and what is allowed."""
+"""Describes mistakes in one line: what was expected, what was given and what is allowed."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ from rnnbench.config.annotations import as_yaml, in_words
 from rnnbench.errors import UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
-"""Environment variable: 1 shows the traceback of an error."""
+"""Environment variable: set to 1, it shows the traceback of an error."""
 
 GROUPS = {
     "model": "the recurrent cell",
@@ -31,16 +31,16 @@ GROUPS = {
     "launcher": "where the jobs of a sweep run",
     "experiment": "a study's settings, by +experiment=NAME",
 }
-"""Groups of the configuration, and what an option of theirs is."""
+"""The groups of the configuration, and what an option of each group selects."""
 
 
 def wants_traceback() -> bool:
-    """Whether the user asked for the traceback of an error."""
+    """Returns whether the user asked for the traceback of an error."""
     return os.environ.get(TRACEBACK) == "1"
 
 
 def describe(error: BaseException) -> tuple[str, int]:
-    """What to tell about an error, and the exit code: of Hydra's errors, without its stack and its hints."""
+    """Returns the message for an error, and the exit code. Hydra's errors lose their stack and their hints."""
     text = str(error).strip()
     cause = error.__cause__
     if isinstance(error, UserError):
@@ -69,7 +69,7 @@ def describe(error: BaseException) -> tuple[str, int]:
 
 
 def describe_config(error: OmegaConfBaseException) -> str:
-    """What was expected, what came and what is allowed, of an error of OmegaConf's."""
+    """Returns the message for an OmegaConf error: what was expected, what was given and what is allowed."""
     path = error.full_key or str(error.key or "")
     if isinstance(error, ValidationError):
         hint = error.ref_type if error.ref_type is not None else Any
@@ -93,7 +93,7 @@ def describe_config(error: OmegaConfBaseException) -> str:
 
 
 def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
-    """Of an error that Hydra did not foresee, by a command line's overrides."""
+    """Returns the message for an error that Hydra does not handle, given the overrides that caused it."""
     if "Config group override" in str(error):
         for override in overrides:
             group, _, option = override.partition("=")
@@ -104,15 +104,15 @@ def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
 
 
 def unknown_key(path: str, known: str, key: str, options: Iterable[str]) -> str:
-    """Returns the message about a key that does not exist: where, which keys there are, and what may be meant."""
+    """Returns the message for an unknown key: where it is, which keys exist, and which one was probably meant."""
     return f"{path}: unknown key; {known}{did_you_mean(key, options)}"
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """`. Did you mean x?`, or nothing where no option comes near the word."""
+    """Returns `. Did you mean x?`, or an empty string if no option is close to the word."""
     near = difflib.get_close_matches(word, list(options), n=2)
     if not near:
-        # A short name for a long one: lr for learning_rate.
+        # An abbreviation of a long name: lr for learning_rate.
         near = [option for option in options if word and word == "".join(part[:1] for part in option.split("_"))]
     return f". Did you mean {' or '.join(near)}?" if near else ""
 
@@ -122,7 +122,7 @@ def listed(names: Collection[str]) -> str:
 
 
 def _missing(error: MissingConfigException) -> str:
-    """A group or one of its options that does not exist."""
+    """Returns the message for a group or an option that does not exist."""
     missing = error.missing_cfg_file or ""
     group, _, option = missing.rpartition("/")
     if not group:
@@ -134,7 +134,7 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _composition(text: str) -> str:
-    """Hydra's other complaints about a command line, by what they begin with."""
+    """Returns the message for Hydra's other errors about a command line, recognised by how they begin."""
     first, *rest = text.splitlines()
     if found := re.match(r"Ambiguous value for argument '(.*)'", first):
         return f"{found[1]}: several values for one run; add -m to train a run for each of them"

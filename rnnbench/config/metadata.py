@@ -1,4 +1,4 @@
-"""What is declared about a configuration key beside its type and its default: its help, its limits, its roles."""
+"""What is declared about a configuration key besides its type and default: its help, its limits and its roles."""
 
 import copy
 import dataclasses
@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What `key` notes in the metadata of a dataclass field.
+    """What `key` stores in the metadata of a dataclass field.
 
     Attributes:
         help: what the key means, in a few words.
-        least: the smallest value.
-        above: a bound that a value must exceed.
-        below: a bound that a value must stay under.
-        choices: the values allowed; of a list, its items.
-        foldable: whether the runs of one population may differ in it.
-        identity: whether it is part of what makes a run the run it is.
-        compiled: whether another value is another compiled program.
-        recorded: whether the configuration in a job's folder holds it.
+        least: the smallest value allowed.
+        above: an exclusive lower bound.
+        below: an exclusive upper bound.
+        choices: the values allowed; for a list, the items allowed.
+        foldable: whether the key may differ between the runs of one population.
+        identity: whether the key is part of the run's identity.
+        compiled: whether another value requires another compiled program.
+        recorded: whether the configuration in a job's folder contains the key.
     """
 
     help: str
@@ -34,11 +34,14 @@ class Declaration:
     recorded: bool = True
 
     def limits(self) -> list[str]:
-        """The limits in words."""
+        """Returns the limits in words."""
         return [words for words, _ in self._limits()]
 
     def broken_limit(self, value: Any) -> str | None:
-        """The first limit that a value breaks, in words; None, which only stands where it is allowed, breaks none."""
+        """Returns the first limit that a value breaks, in words, or None.
+
+        The value None breaks no limit: it only occurs where the type allows it.
+        """
         return next((words for words, allows in self._limits() if value is not None and not allows(value)), None)
 
     def _limits(self) -> Iterator[tuple[str, Callable[[Any], bool]]]:
@@ -57,14 +60,14 @@ class Declaration:
 
 
 def key(default: Any, *, help: str, identity: bool = True, compiled: bool | None = None, **declared: Any) -> Any:
-    """A dataclass field that is a key of the configuration.
+    """Returns a dataclass field for a key of the configuration.
 
     Args:
-        default: its default; a list or dictionary is copied.
-        help: see `Declaration`, as are those that follow.
-        identity: see there.
-        compiled: see there; by default, what is part of the identity is part of the program.
-        declared: the others.
+        default: the default value; a list or dictionary is copied.
+        help: see `Declaration`.
+        identity: see `Declaration`.
+        compiled: see `Declaration`; by default the same as `identity`.
+        declared: the other attributes of `Declaration`.
     """
     compiled = identity if compiled is None else compiled
     metadata = {"declaration": Declaration(help=help, identity=identity, compiled=compiled, **declared)}
@@ -74,13 +77,13 @@ def key(default: Any, *, help: str, identity: bool = True, compiled: bool | None
 
 
 class Key(NamedTuple):
-    """A key of a section, or below it.
+    """A key of a section or of its subsections.
 
     Attributes:
-        path: its dotted name.
-        hint: its type.
-        default: its default.
-        declared: the rest.
+        path: the dotted name.
+        hint: the type.
+        default: the default value.
+        declared: everything else that is declared about it.
     """
 
     path: str
@@ -90,7 +93,7 @@ class Key(NamedTuple):
 
 
 def keys(section: type, prefix: str = "") -> Iterator[Key]:
-    """All keys of a dataclass and of the dataclasses in it, in their order."""
+    """Yields all keys of a dataclass and of its nested dataclasses, in order."""
     hints = typing.get_type_hints(section)
     for field in dataclasses.fields(section):
         path, hint = f"{prefix}{field.name}", hints[field.name]
@@ -103,7 +106,7 @@ def keys(section: type, prefix: str = "") -> Iterator[Key]:
 
 
 def select(section: Any, wanted: Callable[[Declaration], bool]) -> dict[str, Any]:
-    """The values of the keys that are wanted, as nested dictionaries; a section without any is left out."""
+    """Returns the values of the wanted keys as nested dictionaries, without sections that have none."""
     selected: dict[str, Any] = {}
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)

@@ -1,4 +1,4 @@
-"""Objects by `_target_`: a class or function by its dotted name, and its keyword arguments, all checked before use."""
+"""Builds objects from `_target_`, the dotted name of a class or function, after checking its keyword arguments."""
 
 import contextlib
 import functools
@@ -26,14 +26,14 @@ HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
 
 
 def instantiate(node: Mapping[str, Any], path: str) -> Any:
-    """The object that a `_target_` node describes; its own key `name` is left out."""
+    """Returns the object that a `_target_` node describes. The node's key `name` is not passed on."""
     build = partial(node, path)
     with blame(path):
         return build()
 
 
 def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> functools.partial:
-    """The node's `_target_` with the node's keys as keyword arguments, to be called with those in `given`."""
+    """Returns the node's `_target_` with its keys as keyword arguments; the caller passes the arguments in `given`."""
     from hydra.utils import instantiate as hydra_instantiate
 
     node = _checked(without_name(node), path, given, located=True)
@@ -44,9 +44,9 @@ def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> 
 
 @contextlib.contextmanager
 def blame(path: str) -> Iterator[None]:
-    """Rewords a ValueError of a constructor as a `UserError` that names the key it came from.
+    """Turns a constructor's ValueError into a `UserError` that names the key that caused it.
 
-    A constructor names its argument as `"length: expected ..."`: under `task` that is `task.length`.
+    A constructor names its argument, as in `"length: expected ..."`; under `task`, that becomes `task.length`.
     """
     from hydra.errors import InstantiationException
 
@@ -67,21 +67,21 @@ def blame(path: str) -> Iterator[None]:
 
 
 def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> dict[str, Any]:
-    """The node with its numbers in the types of its arguments: an integer is a float where a float is taken.
+    """Returns the node with its numbers in the types of the arguments: an integer becomes a float if one is expected.
 
     Args:
         node: `_target_` and its keyword arguments.
         path: the node's dotted key, for messages.
-        given: arguments that are passed when it is called, so that the node must not hold them.
+        given: the arguments that the caller passes later, which the node must not contain.
 
     Raises:
-        UserError: its `_target_` cannot be imported, or does not take the node's keys and their values.
+        UserError: `_target_` cannot be imported, or does not take the node's keys or values.
     """
     return _checked(node, path, given, located=False)
 
 
 def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located: bool) -> dict[str, Any]:
-    """`checked`, and where `located`, a function stands for its dotted name."""
+    """Does what `checked` does. If `located`, it also replaces a function's dotted name by a node that finds it."""
     target = locate(node.get("_target_"), f"{path}._target_")
     name = node["_target_"]
     parameters = _parameters(target)
@@ -110,7 +110,7 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
         if key in keywords:
             parameter = keywords[key]
             result[key] = _checked_value(value, parameter.annotation, f"{path}.{key}", located)
-            if isinstance(parameter.default, float):  # which tells more than an annotation that takes anything
+            if isinstance(parameter.default, float):  # this says more than an annotation that takes anything
                 result[key] = in_type(result[key], float)
         elif takes_any:
             result[key] = _checked_value(value, Any, f"{path}.{key}", located)
@@ -124,14 +124,14 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
 
 
 def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
-    """Keys of a node that its `_target_` marks as foldable, where they hold numbers."""
+    """Returns the keys of a node that its `_target_` marks as foldable and whose values are numbers."""
     parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
     marked = {parameter.name for parameter in parameters if is_foldable(parameter.annotation)}
     return {key for key, value in node.items() if key in marked and is_number(value)}
 
 
 def _checked_value(value: Any, hint: Any, path: str, located: bool) -> Any:
-    """A value as its annotation has it; what cannot be judged from plain values is let through."""
+    """Returns a value in the type of its annotation. Values that cannot be checked are accepted."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             return _checked(value, path, (), located)
@@ -157,7 +157,7 @@ def without_name(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def locate(target: Any, path: str) -> Any:
-    """The object of a dotted name, e.g. `optax.adam`."""
+    """Returns the object with a dotted name, such as `optax.adam`."""
     if not isinstance(target, str) or "." not in target.strip("."):
         raise UserError(
             f"{path}: expected the dotted name of a class or function, such as optax.adam, got {as_yaml(target)}"
@@ -187,14 +187,14 @@ def locate(target: Any, path: str) -> Any:
 
 
 def _parameters(target: Any) -> list[inspect.Parameter] | None:
-    """Parameters of a class or function, with annotations evaluated where they can be; None: not to be known."""
+    """Returns the parameters of a class or function, annotations evaluated if possible, or None if they are unknown."""
     if not isinstance(target, type):
         return _parameters_of_function(target)
-    # A metaclass may hide a class's own parameters (flax.nnx.Module's does): ask the constructors. What one takes
-    # by ** it hands on to that of its base.
+    # A metaclass may hide a class's own parameters (flax.nnx.Module's does), so look at the constructors. We assume
+    # that a constructor with **kwargs passes them to the constructor of its base class.
     constructors = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)]
     found: dict[str, inspect.Parameter] = {}
-    for constructor in constructors[:-1] or constructors:  # object's own says nothing
+    for constructor in constructors[:-1] or constructors:  # that of `object` says nothing
         parameters = _parameters_of_function(constructor)
         if parameters is None:
             return None
@@ -209,7 +209,7 @@ def _parameters(target: Any) -> list[inspect.Parameter] | None:
 
 def _parameters_of_function(function: Any) -> list[inspect.Parameter] | None:
     for eval_str in (True, False):
-        # The names of an annotation may be imported for type checkers only.
+        # The names in an annotation may be imported only for type checkers.
         with contextlib.suppress(NameError, AttributeError, TypeError, ValueError):
             return list(inspect.signature(function, eval_str=eval_str).parameters.values())
     return None

@@ -1,4 +1,4 @@
-"""From what Hydra composed to a checked `Config`."""
+"""Turns what Hydra composed into a checked `Config`."""
 
 import copy
 import dataclasses
@@ -20,13 +20,13 @@ from rnnbench.errors import UserError
 
 
 def parse(cfg: DictConfig) -> Config:
-    """Typed configuration of a composed one, checked down to the arguments of every `_target_`."""
+    """Returns the typed form of a composed configuration, checked down to the arguments of every `_target_`."""
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         assert isinstance(values, dict)
-        # An empty group is chosen to switch something off.
+        # Choosing an empty group (logger=none) switches the logger off.
         values["logger"] = values.get("logger") or None
-        # Merging plain values into the schema is what refuses keys that were slipped in by `+key=value`.
+        # Merging plain values into the schema refuses unknown keys that were added by `+key=value`.
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     except OmegaConfBaseException as error:
         raise UserError(describe_config(error)) from error
@@ -45,7 +45,7 @@ def parse(cfg: DictConfig) -> Config:
 
 
 def parse_members(cfg: DictConfig) -> list[Config]:
-    """The configuration of every member of a job, from `population.members`; of its one run where that is null."""
+    """Returns the configuration of every member in `population.members`, or of the job's only run if that is null."""
     table = OmegaConf.to_container(cfg.population).get("members")  # type: ignore[union-attr]
     if table is None:
         return [parse(cfg)]
@@ -66,7 +66,7 @@ def parse_members(cfg: DictConfig) -> list[Config]:
 
 
 def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
-    """A composed configuration with a member's values, on which others may depend by interpolation."""
+    """Returns a composed configuration with a member's values. Other keys may depend on these by interpolation."""
     cfg = copy.deepcopy(cfg)
     for key, value in values.items():
         OmegaConf.update(cfg, key, value)
@@ -74,7 +74,7 @@ def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 
 
 def _check_limits(config: Config) -> None:
-    """Checks every key against the limits that it declares, then those that relate to one another."""
+    """Checks every key against its declared limits, then the limits that involve several keys."""
     for key in keys(Config):
         value = functools.reduce(getattr, key.path.split("."), config)
         if (limit := key.declared.broken_limit(value)) is not None:

@@ -1,6 +1,6 @@
-"""A run's configuration: every key with its type, default, help, limits and roles, declared here and nowhere else."""
+"""A run's configuration. Every key is declared here once, with its type, default, help, limits and roles."""
 
-# `key` returns a dataclass field, which ruff cannot know.
+# ruff cannot know that `key` returns a dataclass field.
 # ruff: noqa: RUF009
 
 import dataclasses
@@ -12,7 +12,10 @@ from omegaconf import MISSING
 from rnnbench.config.metadata import key
 
 MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
-"""Types that matmuls multiply in, and what JAX calls it; they add up in float32, and all states and weights are."""
+"""The types that matmuls multiply in, and JAX's names for them.
+
+All of them add up in float32, and all states and weights are float32.
+"""
 
 
 @dataclasses.dataclass
@@ -36,7 +39,7 @@ class ModelConfig:
 
 @dataclasses.dataclass
 class TrainConfig:
-    """How long and how a model is trained."""
+    """How a model is trained, and for how long."""
 
     steps: int = key(2000, help="training steps", least=1)
     batch_size: int = key(64, help="examples in a training step", least=1)
@@ -64,7 +67,7 @@ class TrainConfig:
 
 @dataclasses.dataclass
 class ProbeConfig:
-    """What probes (`rnnbench.probes`) measure in training, on a fixed batch of examples."""
+    """Which probes (`rnnbench.probes`) are measured in training, on a fixed batch of examples."""
 
     at_evaluation: list[str] = key(
         ["gradient_flow"],
@@ -80,10 +83,10 @@ class ProbeConfig:
 
 @dataclasses.dataclass
 class PopulationConfig:
-    """How a sweep (-m) trains the runs that differ in foldable numbers alone: together, as one program."""
+    """How a sweep (-m) trains runs that differ only in foldable numbers together, as one program."""
 
     max_size: int = key(128, help="the most runs in one program; 1: every run by itself", least=1, identity=False)
-    # A dictionary of lists. OmegaConf cannot merge one into a key that is declared so and is null.
+    # A dictionary of lists. OmegaConf cannot merge one into a key with that type whose value is null.
     members: Any = key(None, help="by key, the values of the members; the sweep sets it", identity=False)
     place: str | None = key(
         None, help="which job of how many this is, such as 2/6; the sweep sets it", identity=False, recorded=False
@@ -92,7 +95,7 @@ class PopulationConfig:
 
 @dataclasses.dataclass
 class DistributedConfig:
-    """One job in several processes, each started by the same command. Slurm tells them all of it by itself."""
+    """One job in several processes, each started by the same command. Under Slurm, nothing needs to be set here."""
 
     coordinator: str | None = key(
         None, help="host:port of the first process, by which they meet", identity=False, recorded=False
@@ -103,7 +106,7 @@ class DistributedConfig:
 
 @dataclasses.dataclass
 class Config:
-    """A run."""
+    """The configuration of a run."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     task: dict[str, Any] = key(MISSING, help="the task, by _target_ and its arguments")
@@ -145,7 +148,7 @@ class Config:
 
 
 CELL_ARGUMENTS = ("in_features", "hidden_features", "rngs")
-"""What a cell is called with besides its own keys, as those of `flax.nnx` are."""
+"""The arguments that every cell is called with besides its own keys, as cells of `flax.nnx` are."""
 
 ConfigStore.instance().store(
     name="rnnbench_schema", node=Config, provider="rnnbench"

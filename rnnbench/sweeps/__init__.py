@@ -1,4 +1,4 @@
-"""Sweeps: which runs a command asks for, which are done, how the others are grouped into jobs and launched.
+"""Sweeps: which runs a command asks for, which are done, and how the others are grouped into jobs and launched.
 
-Imports no JAX and, of this package, only `config`, `records` and `errors`.
+This folder does not import JAX, and imports only `config`, `records` and `errors` from this package.
 """

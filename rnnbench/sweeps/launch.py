@@ -1,4 +1,4 @@
-"""Launches the jobs of a plan, and waits for those that other processes hold."""
+"""Launches the jobs of a plan, and waits for jobs that other processes are training."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from rnnbench.sweeps.plan import Plan
 
 
 def refuse_several_processes(coordinator: str | None) -> None:
-    """Refuses to plan a sweep in several processes: the plan depends on the disk, so they might disagree.
+    """Refuses to plan a sweep in several processes: a plan depends on the disk, so their plans might differ.
 
     Raises:
         UserError: this process is one of several.
@@ -29,7 +29,7 @@ def refuse_several_processes(coordinator: str | None) -> None:
 
 
 def announce(planned: Plan) -> None:
-    """Prints what a sweep is about to do, and saves it for `rnnbench status`.
+    """Prints what a sweep is about to do, and saves its runs for `rnnbench status`.
 
     Raises:
         DivergedError: nothing is left to train, and some runs diverged.
@@ -51,7 +51,7 @@ def announce(planned: Plan) -> None:
 
 
 def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[JobReturn]]) -> None:
-    """Launches the jobs. Jobs that another process is training are launched again when it has finished with them.
+    """Launches the jobs. A job that another process is training is launched again when that process releases it.
 
     Raises:
         FailedJobsError: some jobs failed.
@@ -65,7 +65,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
             results = launch(free)
         except UserError:
             raise
-        except Exception as error:  # each launcher raises its own kinds
+        except Exception as error:  # each launcher raises its own kinds of errors
             raise UserError(
                 f"the launcher failed ({type(error).__name__}: {error}); what was recorded is kept, "
                 "and the same command resumes"
@@ -82,7 +82,7 @@ def run(jobs: Sequence[list[str]], launch: Callable[[list[list[str]]], Sequence[
 
 
 def _released(held: Collection[str]) -> list[str]:
-    """Waits until other processes release some of these folders, and returns those."""
+    """Waits until other processes release some of these folders, and returns the released ones."""
     if held:
         jobs = f"{len(held)} jobs" if len(held) > 1 else "a job"
         print(f"rnnbench: waiting for {jobs} that another process trains (Ctrl-C leaves them to it)", file=sys.stderr)

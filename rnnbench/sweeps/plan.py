@@ -1,7 +1,7 @@
 """A sweep's plan: which runs a command asks for, which are done, and how the others are grouped into jobs.
 
-Axes of foldable numbers (`rnnbench.config.identity.foldable`) are folded: runs that differ only in them form one job,
-trained as one program. All other axes multiply the number of jobs.
+Axes of foldable numbers (`rnnbench.config.identity.foldable`) are folded: runs that differ only in these numbers form
+one job, which is trained as one program. All other axes multiply the number of jobs.
 """
 
 import itertools
@@ -19,14 +19,14 @@ from rnnbench.sweeps.populations import EarlierRuns
 
 
 class Option(NamedTuple):
-    """One value of an axis: as a number, if it is one, and as an override."""
+    """One value of an axis, as a number (if it is one) and as an override."""
 
     number: float | None
     override: str
 
 
 Axis = tuple[str, list[Option]]
-"""A key, and its values."""
+"""A key and its values."""
 
 
 class Plan(NamedTuple):
@@ -34,9 +34,9 @@ class Plan(NamedTuple):
 
     Attributes:
         jobs: the overrides of each job.
-        runs: the runs that the command asks for (task, model and steps), by output folder and run id.
-        left: how many of them are left to train.
-        diverged: run ids of those that have already diverged.
+        runs: the task, model and steps of each requested run, by output folder and run id.
+        left: the number of runs left to train.
+        diverged: the ids of the runs that have already diverged.
     """
 
     jobs: list[list[str]]
@@ -46,18 +46,18 @@ class Plan(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Returns how many runs the command asks for."""
+        """Returns the number of runs that the command asks for."""
         return sum(map(len, self.runs.values()))
 
 
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
     """Returns the jobs that train what is left of a sweep.
 
-    Complete runs are left out. An interrupted job is planned again unchanged, so that it resumes, if the sweep asks for
-    all its runs.
+    Complete runs are left out. An interrupted job is planned again unchanged if the sweep asks for all its runs, so
+    that it can resume.
 
     Args:
-        overrides: Hydra's overrides; the last one for each key counts.
+        overrides: parsed Hydra overrides; the last one for each key counts.
         compose: composes a job's configuration from its overrides.
 
     Raises:
@@ -105,9 +105,9 @@ def _axis(override: Override) -> Axis:
 def _programs(
     axes: Sequence[Axis], compose: Callable[[list[str]], DictConfig]
 ) -> Iterable[tuple[dict[str, str], list[str], DictConfig]]:
-    """Yields its overrides by key, the folded keys and its configuration for every point of the axes not folded.
+    """Yields every point of the axes that are not folded: its overrides by key, the folded keys and its configuration.
 
-    What can be folded depends on the point, because another cell has other numbers.
+    The keys that can be folded depend on the point, because different cells have different numbers.
     """
     numeric = {key for key, options in axes if len(options) > 1 and all(o.number is not None for o in options)}
     for first in itertools.product(*(options[:1] if key in numeric else options for key, options in axes)):
@@ -126,7 +126,7 @@ def _named(axes: Sequence[Axis], choice: Iterable[Option]) -> dict[str, str]:
 
 
 def _job(point: dict[str, str], folded: Sequence[str], members: Sequence[dict[str, Option]]) -> list[str]:
-    """Returns a job's overrides. A job with a single run has no `population.members`."""
+    """Returns a job's overrides. A job with only one run has no `population.members`."""
     point = point | {key: members[0][key].override for key in folded}
     if len(members) == 1:
         return list(point.values())

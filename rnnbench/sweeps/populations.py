@@ -1,4 +1,4 @@
-"""Which runs are trained together, as one program: those that differ in foldable numbers alone."""
+"""Groups runs that differ only in foldable numbers into populations, each trained as one program."""
 
 import dataclasses
 import json
@@ -14,11 +14,11 @@ from rnnbench.records.reader import is_complete, runs_table
 
 
 class EarlierRuns(NamedTuple):
-    """What an output folder holds already.
+    """The runs that an output folder already contains.
 
     Attributes:
-        complete: statuses by run id of those that are complete.
-        interrupted: the run ids of each job that is not.
+        complete: the status of each complete run, by run id.
+        interrupted: the run ids of each job that is not complete.
     """
 
     complete: dict[str, str]
@@ -26,7 +26,7 @@ class EarlierRuns(NamedTuple):
 
     @classmethod
     def read(cls, output: str) -> "EarlierRuns":
-        """Reads the jobs in a folder, which need not exist."""
+        """Reads the jobs in a folder. The folder need not exist."""
         complete: dict[str, str] = {}
         interrupted = []
         for folder in job_folders(output) if Path(output).is_dir() else ():
@@ -39,10 +39,10 @@ class EarlierRuns(NamedTuple):
         return cls(complete, interrupted)
 
     def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
-        """Returns the runs that are left, as populations: an interrupted job as it was, if all its runs are asked for.
+        """Returns the runs left to train, as populations. An interrupted job is kept whole if `runs` has all its runs.
 
         Args:
-            runs: run ids that one program could train.
+            runs: the ids of runs that one program can train.
             config: the configuration of one of them.
         """
         if config.overwrite:
@@ -58,13 +58,13 @@ class EarlierRuns(NamedTuple):
 
 
 def populations(configs: Sequence[Config]) -> list[list[Config]]:
-    """Returns the runs that are left to train, as populations; those that are complete are left out.
+    """Returns the runs left to train, as populations. Complete runs are left out.
 
-    Each says of itself in `config.population` what the jobs of the command line say: its members and, if there are
-    several, which job of how many it is.
+    As in jobs from the command line, each `config.population` states the population's members and, if there are several
+    populations, which one of how many it is.
 
     Args:
-        configs: of the runs, in any order.
+        configs: the configurations of the runs, in any order.
     """
     programs: dict[str, dict[str, Config]] = {}
     for config in configs:
@@ -83,7 +83,7 @@ def populations(configs: Sequence[Config]) -> list[list[Config]]:
 
 
 def _job(configs: Sequence[Config], place: str | None) -> list[Config]:
-    """A population's configurations, which name the members and the job's place."""
+    """Returns a population's configurations with its members and its place filled in."""
     values = [flatten(dataclasses.asdict(config)) for config in configs]
     folded = [key for key in sorted(foldable(configs[0])) if any(own[key] != values[0][key] for own in values)]
     members = {key: [own[key] for own in values] for key in folded} or None
@@ -92,7 +92,7 @@ def _job(configs: Sequence[Config], place: str | None) -> list[Config]:
 
 
 def _parts(runs: list[str], most: int) -> list[list[str]]:
-    """Equal parts, but for one, of at most so many."""
+    """Splits runs into parts of at most `most`, all equal except the last, which may be smaller."""
     count = math.ceil(len(runs) / most)
     size = math.ceil(len(runs) / count) if count else 1
     return [runs[start : start + size] for start in range(0, len(runs), size)]

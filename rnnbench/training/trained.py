@@ -1,4 +1,4 @@
-"""Trained models again, from what a job left: its configuration and its newest checkpoint."""
+"""Loads trained models from a job's recorded configuration and its newest checkpoint."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,13 +22,13 @@ from rnnbench.training.step import RunState
 
 
 class TrainedJob(NamedTuple):
-    """A job's population as its newest checkpoint holds it.
+    """A job's population, as restored from its newest checkpoint.
 
     Attributes:
-        configs: its runs'.
-        program: what computes with their states.
-        step: training steps done.
-        states: the runs' states, each leaf with a leading axis.
+        configs: the configurations of the runs.
+        program: the compiled functions for their states.
+        step: the number of training steps done.
+        states: the states of the runs; each leaf has a leading axis for the runs.
     """
 
     configs: list[Config]
@@ -38,10 +38,10 @@ class TrainedJob(NamedTuple):
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], list[Config]]:
-    """Returns a job's configuration as it is recorded, and that of each run.
+    """Returns a job's recorded configuration, and the configuration of each of its runs.
 
     Raises:
-        UserError: it is not there, or not a configuration that rnnbench wrote.
+        UserError: the file is missing, or is not a configuration that rnnbench wrote.
     """
     path = folder / "config.yaml"
     try:
@@ -54,17 +54,18 @@ def read_config(folder: Path) -> tuple[dict[str, Any], list[Config]]:
 
 
 def load_model(folder: str | Path, run_id: str | None = None) -> Model:
-    """Returns the trained model of a run, with its parameters, from its newest checkpoint.
+    """Returns the trained model of a run, with its parameters from the newest checkpoint.
 
         model = rnnbench.load_model("results", run_id)
         outputs, states = model(inputs, mask)
 
     Args:
         folder: the run's job folder, or any folder above it.
-        run_id: which run; None: the only one there.
+        run_id: the run's id; None stands for the only run in the folder.
 
     Raises:
-        UserError: there is no such run, there are several, one trains just now, or there is no checkpoint.
+        UserError: the run does not exist, `run_id` is None and there are several runs, the job is being trained right
+            now, or there is no checkpoint.
     """
     runs = load_runs(folder)
     found = runs if run_id is None else runs[runs["run_id"] == run_id]
@@ -72,7 +73,7 @@ def load_model(folder: str | Path, run_id: str | None = None) -> Model:
         known = f"{', '.join(runs['run_id'].head(3))}{', ...' if len(runs) > 3 else ''}"
         raise UserError(f"{folder}: expected a run_id, one of {known} (rnnbench.load_runs has them), got {run_id!r}")
     [row] = found.to_dict("records")
-    use_devices(None)  # as many as `rnnbench.train` takes later in this process
+    use_devices(None)  # the same number as a later `rnnbench.train` in this process uses
     job_folder = Path(row["folder"])
     resolved, _ = read_config(job_folder)
     with Records(job_folder, resolved):
@@ -82,10 +83,10 @@ def load_model(folder: str | Path, run_id: str | None = None) -> Model:
 
 
 def load_job(folder: Path) -> TrainedJob:
-    """Returns a job's models from its newest checkpoint. Its owner must hold the job's records.
+    """Returns a job's models from its newest checkpoint. The caller must hold the job's records.
 
     Raises:
-        UserError: there is no checkpoint that can be read.
+        UserError: there is no readable checkpoint.
     """
     _, configs = read_config(folder)
     shared = program(configs)

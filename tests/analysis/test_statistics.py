@@ -1,4 +1,4 @@
-"""Statistics against closed forms, by hand, and by simulation; and `rnnbench compare`."""
+"""Compares statistics with closed forms, hand calculations and simulations, and tests `rnnbench compare`."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tests.helpers import tables_of
 
 
 def runs(**columns: Any) -> pd.DataFrame:
-    """Runs as `load_runs` gives them, one a seed; a column's value is that of all, or a list."""
+    """Returns runs as `load_runs` does, one per seed. A column has one value for all runs, or a list."""
     size = max(len(value) for value in columns.values() if isinstance(value, list))
     given = {
         "run_id": [f"{number:012x}" for number in range(size)],
@@ -72,7 +72,7 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_survival_by_hand() -> None:
-    """Six runs: solved at 10, 20 and 20; censored at 15 and 30; diverged at 5, which never solves."""
+    """Six runs: three solved at 10, 20 and 20, two censored at 15 and 30, one diverged at 5, which never solves."""
     six = label_runs(
         runs(
             solved_at=[10, 20, 20, None, None, None],
@@ -88,7 +88,7 @@ def test_survival_by_hand() -> None:
 
 
 def test_survival_against_the_product_of_kaplan_and_meier() -> None:
-    """Of many runs with ties among solved, censored and diverged ones, and of runs that all or none solved it."""
+    """The runs include ties among solved, censored and diverged runs, and groups where all or none solved the task."""
     rng = np.random.default_rng(3)
     for _ in range(50):
         size = int(rng.integers(1, 15))
@@ -113,7 +113,7 @@ def test_survival_against_the_product_of_kaplan_and_meier() -> None:
 
 
 def test_unsolved_runs_are_not_dropped() -> None:
-    """Of those that solved it the median is 10; of all, it is not known."""
+    """The median is 10 among the runs that solved the task, but unknown among all runs."""
     few = label_runs(runs(solved_at=[10, 10, None, None, None]))
     assert np.isnan(statistics.median_steps_to_solve(few))
     [row] = statistics.summarize(few).to_dict("records")
@@ -134,7 +134,7 @@ def test_running_runs_are_left_out() -> None:
 
 
 def test_pairs_are_of_the_same_seed() -> None:
-    """What differs between seeds cancels out: gru is better by .1 in each, though the seeds differ by more."""
+    """Differences between seeds cancel out: gru is better by 0.1 for each seed, though seeds differ by more."""
     of_seed = [0.1, 0.3, 0.5, 0.7, 0.2, 0.6]
     both = runs(
         **{
@@ -147,7 +147,7 @@ def test_pairs_are_of_the_same_seed() -> None:
     assert (row["line"], row["other"], row["seeds"]) == ("LSTM", "GRU", 6)
     assert (row["better"], row["equal"], row["worse"]) == (0, 0, 6)
     np.testing.assert_allclose([row["difference"], row["low"], row["high"]], -0.1)
-    np.testing.assert_allclose(row["p"], 2 / 2**6)  # every sign alike
+    np.testing.assert_allclose(row["p"], 2 / 2**6)  # all signs equal
 
 
 def test_in_a_pair_the_diverged_run_lost() -> None:
@@ -180,7 +180,7 @@ RATES = [0.001, 0.01]
 
 
 def grid(accuracies: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
-    """Seeds 0, 1, 2, ... of each cell and learning rate."""
+    """Returns runs with seeds 0, 1, 2, ... for each cell and learning rate."""
     rows = [
         {"model.name": cell, "optimizer.learning_rate": rate, "seed": seed, "final.accuracy": value}
         for (cell, rate), values in accuracies.items()
@@ -190,7 +190,7 @@ def grid(accuracies: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
 
 
 def test_tuning_takes_the_best_median_and_reports_fresh_seeds() -> None:
-    """0.01 has the best single run, 0.001 the best median. On fresh seeds it turns out worse, and is shown so."""
+    """0.01 has the best single run, 0.001 the best median. Fresh seeds score worse, and the report shows that."""
     every = grid({("lstm", 0.001): [0.6, 0.6, 0.6, 0.3, 0.3], ("lstm", 0.01): [0.99, 0.1, 0.1, 0.9, 0.9]})
     chosen = statistics.tuned(every, "optimizer.learning_rate", {0, 1, 2})
     assert set(chosen["optimizer.learning_rate"]) == {0.001}

@@ -1,4 +1,4 @@
-"""What is recorded comes back as tidy tables, whatever jobs it was spread over."""
+"""Records load as tidy tables, however they were split into jobs."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def done(run_id, status="finished", **more):
 
 
 def record(folder, rows, steps=(0, 100, 200), offset=0.0, finish=True):
-    """A job whose metric's value tells run and step."""
+    """Records a job whose metric values identify the run and the step."""
     with Records(folder, {}) as owner:
         for step in steps:
             columns = {"run_id": [run["run_id"] for run in rows], "step": step, "split": "test", "metric": "accuracy"}
@@ -44,7 +44,7 @@ def test_runs_have_their_config_in_columns(tmp_path):
         ],
     )
     runs = load_runs(tmp_path)
-    assert runs["run_id"].tolist() == ["c", "a", "b"]  # by task, model and seed
+    assert runs["run_id"].tolist() == ["c", "a", "b"]  # sorted by task, model and seed
     assert runs["status"].tolist() == ["diverged", "running", "finished"]
     assert runs["diverged_at"].tolist()[0] == 150
     assert runs["diverged_at"].isna().tolist() == [False, True, True]
@@ -99,7 +99,7 @@ def test_a_job_in_training_is_read(tmp_path):
     record(tmp_path / "job", [row("a", "running", 100)], steps=(0, 100), finish=False)
     assert load_metrics(tmp_path)["step"].tolist() == [0, 100]
     with Records(tmp_path / "begun", {}):
-        assert load_runs(tmp_path)["run_id"].tolist() == ["a"]  # a job without runs yet is not one to read
+        assert load_runs(tmp_path)["run_id"].tolist() == ["a"]  # a job without runs is skipped
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -1,6 +1,6 @@
-"""The cells that every test of the cells' contract goes through, in float64: a newcomer is tested by being listed."""
+"""The cells that every contract test runs on, in float64. To test a new cell, add it to the list."""
 
-# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+# ruff: noqa: RUF012 (authors write `gates` as a plain class attribute)
 
 import functools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ FEATURES, HIDDEN = 3, 4
 
 
 class MinimalDeferred(GatedCell):
-    """Deferred gates only; one of them never asks for its drive from the state."""
+    """Has only deferred gates. One of them never uses its drive from the state."""
 
     gates = {
         "keep": Gate(sigmoid, deferred=True),
@@ -32,7 +32,7 @@ class MinimalDeferred(GatedCell):
 
 
 class UnknownSlope(GatedCell):
-    """An activation whose derivative does not follow from its value."""
+    """Has an activation whose derivative cannot be computed from its value."""
 
     gates = {"scale": Gate(sigmoid), "candidate": Gate(jax.nn.softplus)}
 
@@ -41,7 +41,7 @@ class UnknownSlope(GatedCell):
 
 
 class MixedActivations(GatedCell):
-    """Gates that are neither all alike nor all sigmoid or tanh."""
+    """Has gates with different activations, not all of them sigmoid or tanh."""
 
     gates = {"update": Gate(sigmoid), "candidate": Gate(relu)}
 
@@ -50,7 +50,7 @@ class MixedActivations(GatedCell):
 
 
 class OwnParameters(GatedCell):
-    """Parameters of the step's own, one of them within a module, beside integers."""
+    """Has extra parameters that the step uses, one of them inside a module, and integers."""
 
     gates = {"candidate": Gate(tanh)}
 
@@ -66,7 +66,7 @@ class OwnParameters(GatedCell):
 
 
 class DrivenByOtherState(GatedCell):
-    """A drive from a state that is not h, another asked for twice, and three states."""
+    """Has three states, a drive from a state other than h, and a drive that is used twice."""
 
     gates = {
         "input": Gate(sigmoid),
@@ -83,7 +83,7 @@ class DrivenByOtherState(GatedCell):
 
 
 class Projected(GatedCell):
-    """An LSTM whose h is a projection of its cells, two more (Sak et al. 2014)."""
+    """An LSTM with two extra cells, whose h is a projection of its cells (Sak et al. 2014)."""
 
     gates = {name: Gate(sigmoid) for name in ("input", "forget", "output")} | {"candidate": Gate(tanh)}
     states = ("h", "c")
@@ -106,7 +106,7 @@ class Projected(GatedCell):
 
 
 class ProjectedDeferred(Projected):
-    """The same with gates of all kinds, drives from h and from elsewhere, and a state of a third width."""
+    """The same with all kinds of gates, drives from h and from other states, and a state with a third width."""
 
     gates = {
         "input": Gate(sigmoid, recurrent=False),
@@ -129,7 +129,7 @@ class ProjectedDeferred(Projected):
 
 
 class Independent(GatedCell):
-    """IndRNN (Li et al. 2018): no gate sees h through a matrix."""
+    """IndRNN (Li et al. 2018): no gate multiplies h by a matrix."""
 
     gates = {"candidate": Gate(relu, recurrent=False, deferred=True)}
 
@@ -143,7 +143,7 @@ class Independent(GatedCell):
 
 
 class MinimalGRU(GatedCell):
-    """minGRU (Feng et al. 2024): gates of the input alone."""
+    """minGRU (Feng et al. 2024): the gates depend only on the input."""
 
     gates = {"update": Gate(sigmoid, recurrent=False), "candidate": Gate(tanh, recurrent=False)}
 
@@ -155,7 +155,7 @@ class MinimalGRU(GatedCell):
 
 
 class ScalarLSTM(GatedCell):
-    """Four states: sLSTM (Beck et al. 2024), with a forget gate that is a sigmoid."""
+    """sLSTM (Beck et al. 2024), which has four states, with a sigmoid forget gate."""
 
     gates = {
         "input": Gate(identity),
@@ -204,7 +204,7 @@ def float64() -> Iterator[None]:
 
 @pytest.fixture
 def untyped() -> Iterator[None]:
-    """As outside of tests: types are not checked at every call, and mistakes go further."""
+    """Turns off type checks at every call, as outside of tests, so that mistakes get further."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -212,7 +212,7 @@ def untyped() -> Iterator[None]:
 
 @pytest.fixture(params=CELLS)
 def cell(request: pytest.FixtureRequest) -> GatedCell:
-    """Each cell in turn, every parameter (biases and peepholes too) away from its start."""
+    """Returns each cell in turn, with every parameter (also biases and peepholes) moved from its initial value."""
     cell = CELLS[request.param](FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
     key = jax.random.key(1)
     nnx.update(

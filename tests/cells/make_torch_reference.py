@@ -1,11 +1,11 @@
-"""Makes `data/torch_reference.npz`: PyTorch's RNN, LSTM and GRU on small random sequences, in float64.
+"""Creates `data/torch_reference.npz`: PyTorch's RNN, LSTM and GRU on small random sequences, in float64.
 
     pip install torch numpy
     python tests/cells/make_torch_reference.py
 
 The committed file was made with torch 2.13.0; nothing else needs torch. Its arrays are named `<layer>.<name>`:
-the inputs x `(time, batch, features)`, the first states h0 (and c0), the outputs y, the weights as torch calls
-them, and `grad.<name>`, the gradient of sum(sin(y)) with respect to every one of these.
+the inputs x `(time, batch, features)`, the initial states h0 (and c0), the outputs y, the weights under torch's
+names, and `grad.<name>`, the gradient of sum(sin(y)) with respect to each of these.
 """
 
 from pathlib import Path

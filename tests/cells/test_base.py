@@ -1,6 +1,6 @@
-"""What a cell written by gate is, and what its author is told when it does not fit."""
+"""What a cell built from gates is, and which messages its author gets if something does not fit."""
 
-# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+# ruff: noqa: RUF012 (authors write `gates` as a plain class attribute)
 
 import functools
 
@@ -26,7 +26,7 @@ class Correct(GatedCell):
 
 
 def broken(step, states=("h",)):
-    """`Correct` with another step."""
+    """Returns `Correct` with a different step."""
     return type("Broken", (Correct,), {"step": step, "states": states})
 
 
@@ -230,7 +230,7 @@ KEPT = {
 
 @pytest.mark.parametrize(("cell", "kept"), KEPT.items(), ids=KEPT, indirect=["cell"])
 def test_retention_is_the_slope_of_the_state_with_all_gates_held(cell, kept):
-    """By finite differences: whatever the gates do, a step is linear in what a gate carries on."""
+    """Uses finite differences: with the gates held fixed, a step is linear in the state that a gate retains."""
     generator = np.random.default_rng(0)
     states = tuple(jnp.asarray(generator.standard_normal((2, width))) for width in cell.state_features.values())
     _, values = cell.observe(states, jnp.asarray(generator.standard_normal((2, 3))))
@@ -238,7 +238,7 @@ def test_retention_is_the_slope_of_the_state_with_all_gates_held(cell, kept):
     assert set(found) == set(kept)
 
     def held(name, value):
-        """A gate that has its value, whatever the step gives it."""
+        """Returns a gate that keeps its value whatever the step gives it."""
         zeros = jnp.zeros_like(value)
         return Drive(name, zeros, lambda v: zeros, lambda z: value, 4) if cell.gates[name].deferred else value
 

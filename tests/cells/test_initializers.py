@@ -1,4 +1,4 @@
-"""Parameters at the start: each gate on its own, with the field's defaults."""
+"""Initial parameters: each gate on its own, with the defaults that are usual in the field."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def start(make, **options):
 
 
 def by_gate(cell, fused):
-    """A fused parameter's part of every gate."""
+    """Splits a fused parameter into the parts of each gate."""
     return dict(zip(cell.blocks, jnp.split(fused[...], len(cell.blocks), axis=-1), strict=True))
 
 
@@ -64,7 +64,7 @@ def test_peepholes_start_at_zero():
 
 
 def test_chrono():
-    """Time constants 1 + u, evenly spread over the dependencies asked for; the input gate opposes the forget gate."""
+    """Time constants 1 + u are spread evenly over the requested range; the input gate mirrors the forget gate."""
     cell = start(LSTM, bias_init=chrono(14.0))
     biases = by_gate(cell, cell.bias)
     np.testing.assert_allclose(np.exp(biases["forget"]), [2, 4, 6, 8, 10, 12], rtol=1e-12)
@@ -116,7 +116,7 @@ def test_what_is_no_initialiser_is_refused(argument, given, message, untyped):
 
 @pytest.mark.parametrize(("make", "option", "gate"), [(LSTM, "forget_bias", "forget"), (GRU, "update_bias", "update")])
 def test_a_bias_to_start_with_may_be_traced(make, option, gate):
-    """The members of a population may differ in it."""
+    """It may differ between the members of a population."""
     biases = jax.jit(jax.vmap(lambda value: start(make, **{option: value}).bias[...]))(
         jnp.array([0.5, 2.0], jnp.float32)
     )

@@ -1,4 +1,4 @@
-"""Our cells against those of Flax and PyTorch, with the same weights."""
+"""Compares our cells with those of Flax and PyTorch, with the same weights."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ TORCH = {
 
 @pytest.fixture(scope="module")
 def torch_arrays() -> dict[str, np.ndarray]:
-    """What `make_torch_reference.py` wrote."""
+    """Returns the arrays that `make_torch_reference.py` wrote."""
     with np.load(Path(__file__).parent / "data" / "torch_reference.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 
@@ -38,7 +38,7 @@ def test_values_and_gradients_are_those_of_torch(torch_arrays, name):
     def outputs(given):
         params = {"kernel": given["weight_ih_l0"].T, "recurrent_kernel": given["weight_hh_l0"].T}
         params["bias"] = given["bias_ih_l0"] + given["bias_hh_l0"]
-        if name == "gru":  # the candidate keeps its two biases apart, b_hn is our c_n
+        if name == "gru":  # the candidate has two separate biases; b_hn is our c_n
             params["bias"] = given["bias_ih_l0"] + given["bias_hh_l0"].at[-HIDDEN:].set(0)
             params["recurrent_bias"] = given["bias_hh_l0"][-HIDDEN:]
         assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, nnx.to_pure_dict(state))
@@ -82,7 +82,7 @@ def gru_cell(flax_cell):
     ],
 )
 def test_values_are_those_of_flax(make_flax, weights):
-    """Our cells start elsewhere (forget bias 1) and have more (c_n, which starts at zero), but compute the same."""
+    """Our cells have another initial forget bias (1) and an extra bias c_n (initially zero), but compute the same."""
     options = {"dtype": jnp.float64} if make_flax is nnx.SimpleCell else {}
     flax_cell = make_flax(
         FEATURES,
@@ -107,7 +107,7 @@ def sigmoid(z):
 
 
 def drives(cell, x, h):
-    """x W + b and h U of every gate, by name."""
+    """Returns x W + b and h U of each gate, by name."""
     names = cell.blocks
     from_input = np.split(x @ np.asarray(cell.kernel) + np.asarray(cell.bias), len(names), axis=-1)
     kernels = np.split(np.asarray(cell.recurrent_kernel), len(names), axis=-1)
@@ -115,7 +115,7 @@ def drives(cell, x, h):
 
 
 def peephole_step(cell, x, h, c):
-    """Gers & Schmidhuber (2000): i and f see the old cell, o the new one."""
+    """Gers & Schmidhuber (2000): i and f see the old cell state, and o sees the new one."""
     from_input, from_state, _ = drives(cell, x, h)
     z = {name: from_input[name] + from_state[name] for name in from_input}
     p_input, p_forget, p_output = np.asarray(cell.peephole)
@@ -124,7 +124,7 @@ def peephole_step(cell, x, h, c):
 
 
 def reset_before_step(cell, x, h):
-    """Cho et al. (2014): the reset gate applies to the state that the candidate's matmul reads."""
+    """Cho et al. (2014): the reset gate multiplies the state before the candidate's matmul."""
     from_input, from_state, kernels = drives(cell, x, h)
     reset, update = (sigmoid(from_input[name] + from_state[name]) for name in ("reset", "update"))
     candidate = np.tanh(from_input["candidate"] + (reset * h) @ kernels[-1])

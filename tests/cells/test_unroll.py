@@ -1,4 +1,4 @@
-"""The unroll and its gradient, for every cell: against finite differences and against plain `lax.scan`."""
+"""Compares every cell's unroll and its gradient with finite differences and with a plain `lax.scan`."""
 
 import importlib
 
@@ -11,7 +11,7 @@ from flax import nnx
 from rnnbench.cells import GRU, LSTM, VanillaRNN, plain_unroll, sigmoid, unroll
 
 TIME, BATCH, FEATURES, HIDDEN = 5, 3, 3, 4
-# Whole; padded at the end; padded in the middle and at the start.
+# One sequence without padding, one padded at the end, and one padded in the middle and at the start.
 MASK = jnp.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 0, 1, 1]], bool).T
 
 
@@ -20,7 +20,7 @@ def normal(seed, *shape):
 
 
 def arguments(cell):
-    """Parameters, inputs, first carry and perturbation."""
+    """Returns the parameters, inputs, initial carry and perturbation."""
     widths = cell.state_features.values()
     return (
         nnx.state(cell, nnx.Param),
@@ -35,7 +35,7 @@ def perturbation(cell, time):
 
 
 def as_function(cell, mask, run=unroll, **options):
-    """A scalar of all that the unroll gives, as a function of all that it takes."""
+    """Returns a function of all of the unroll's inputs that gives a scalar computed from all of its outputs."""
     graphdef, _, constants = nnx.split(cell, nnx.Param, ...)
 
     def scalar(params, inputs, carry, perturbation):
@@ -45,7 +45,7 @@ def as_function(cell, mask, run=unroll, **options):
     return scalar
 
 
-# What the framework does with every cell alike is tested on these, that differ most.
+# These cells differ most. They test what the framework does in the same way for every cell.
 few_cells = pytest.mark.parametrize(
     "cell", ["lstm-peepholes", "gru", "own-parameters", "driven-by-other-state", "projected-deferred"], indirect=True
 )
@@ -106,7 +106,7 @@ def test_two_halves_make_the_whole(cell):
 
 @few_cells
 def test_padded_steps_change_nothing(cell):
-    """Values and gradients are those of the sequence without its padding, whatever the padding holds."""
+    """Values and gradients equal those of the sequence without padding, whatever the padding contains."""
     params, inputs, carry, _ = arguments(cell)
     real, steps = MASK[:, 2], np.flatnonzero(MASK[:, 2])
     one, start = inputs[:, 2:], jax.tree.map(lambda s: s[2:], carry)
@@ -129,7 +129,7 @@ def test_padded_steps_change_nothing(cell):
 
 
 def same_as_zero(cell, padding):
-    """Whether padded inputs that hold `padding` give the values and gradients that zeros give."""
+    """Returns whether padding with `padding` gives the same values and gradients as padding with zeros."""
     graphdef, params, constants = nnx.split(cell, nnx.Param, ...)
     inputs, carry = normal(2, TIME, BATCH, FEATURES), cell.initialize_carry((BATCH, FEATURES), nnx.Rngs(0))
 
@@ -157,7 +157,7 @@ def test_nor_in_cells_of_flax(make, padding):
 @few_cells
 @pytest.mark.parametrize("every", [2, 5, 7])
 def test_kept_or_computed_again_the_gradient_is_the_same(cell, every):
-    """TIME is 5: chunks that do not divide it, one chunk, and a chunk longer than the sequence."""
+    """TIME is 5, so this covers chunks that do not divide it, one chunk, and a chunk longer than the sequence."""
     for run in (unroll, plain_unroll):
         whole, chunks = (
             jax.jit(jax.value_and_grad(as_function(cell, MASK, run, remat_every=n), (0, 1, 2, 3)))(*arguments(cell))
@@ -185,7 +185,7 @@ def test_computing_again_saves_memory(run):
 
 @pytest.mark.parametrize("length", [18, 23])
 def test_chunks_of_the_gradient_make_the_whole(cell, length, monkeypatch):
-    """With room for little, chunks of 9 and 9 steps, and of 10, 10 and 3."""
+    """With a tiny cache, the chunks have 9 and 9 steps, or 10, 10 and 3."""
     monkeypatch.setattr(importlib.import_module("rnnbench.cells.gated_scan"), "CACHE_BYTES", 1)
     params, _, carry, _ = arguments(cell)
     mask = jax.random.bernoulli(jax.random.key(1), 0.8, (length, BATCH))
@@ -282,7 +282,7 @@ def test_half_precision_stays(make):
 
 @pytest.mark.parametrize("scale", [0.8, 1.1])
 def test_gradient_of_a_linear_network_is_a_power_of_its_kernel(scale):
-    """L = v h_T gives dL/dh_t = v (U^T)^(T - t), which an orthogonal U times s scales by s at each step."""
+    """L = v h_T gives dL/dh_t = v (U^T)^(T - t). With s times an orthogonal U, each step scales it by s."""
     cell = VanillaRNN(FEATURES, HIDDEN, activation="identity", param_dtype=jnp.float64, rngs=nnx.Rngs(0))
     cell.recurrent_kernel[...] = kernel = scale * cell.recurrent_kernel[...] * jnp.array([[1.0, 1, 1, 0.5]])
     inputs, v = normal(2, TIME, BATCH, FEATURES), normal(5, BATCH, HIDDEN)
@@ -294,7 +294,7 @@ def test_gradient_of_a_linear_network_is_a_power_of_its_kernel(scale):
 
 
 class Doubled(LSTM):
-    """Overrides the whole step."""
+    """An LSTM that overrides the whole step."""
 
     def __call__(self, carry, inputs):
         carry, output = super().__call__(carry, inputs)
@@ -308,7 +308,7 @@ def test_a_cell_with_a_call_of_its_own_takes_the_plain_scan():
 
 
 class ReadsFromCell(nnx.RNNCellBase):
-    """Written without `GatedCell`: a carry in a dict, an output that is no state."""
+    """A cell without `GatedCell`: its carry is a dict, and its output is not a state."""
 
     def __init__(self, hidden):
         self.kernel = nnx.Param(jnp.eye(hidden))

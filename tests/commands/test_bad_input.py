@@ -1,4 +1,4 @@
-"""What a person may do wrong, by the real command: one message, the right exit code, nothing recorded lost."""
+"""Runs the real command with mistakes: it prints one message, exits with the right code and loses no records."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Run = Callable[..., tuple[int, str]]
 def run(
     tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
-    """Runs a command line, shrunk, in a folder of its own: the exit code and what it says on stderr."""
+    """Yields a function that runs a shrunk command line in its own folder, and returns the exit code and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*argv: str) -> tuple[int, str]:
@@ -166,14 +166,14 @@ def test_there_is_nothing_to_show(run: Run, capsys: pytest.CaptureFixture[str], 
 
 
 def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
-    """In a process of its own, its output in files: no traceback, no control codes, and it resumes."""
+    """In its own process with output in files, it shows no traceback and no control codes, and then resumes."""
     endless = [*tiny, "train.steps=1000000", "train.eval_every=50", "train.checkpoint_seconds=0", "devices=1"]
     command = [sys.executable, "-m", "rnnbench", *endless]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for parts in (2, 2):
         before = len(list(tmp_path.glob("results/*/metrics/*.parquet")))
         with open(tmp_path / "log", "w") as log:
-            # A suite that runs in the background ignores Ctrl-C, and what it starts would inherit that.
+            # A test suite in the background ignores Ctrl-C, and its child processes would inherit that.
             process = subprocess.Popen(
                 [*("env", "--default-signal=INT"), *command], cwd=tmp_path, env=environment, stdout=log, stderr=log
             )

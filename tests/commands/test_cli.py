@@ -1,4 +1,4 @@
-"""The command line: what it runs, what it prints, how it fails; with a stand-in for training."""
+"""The command line: what it runs, what it prints and how it fails, with a stand-in for training."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Training:
-    """Stands in for `rnnbench.training.runner`: keeps what it is asked to train, and fails where told to."""
+    """Replaces `rnnbench.training.runner`: stores the configurations to train, and fails when a test asks for it."""
 
     def __init__(self) -> None:
         self.populations: list[tuple[Config, ...]] = []
@@ -28,12 +28,12 @@ class Training:
 
     @property
     def configs(self) -> list[Config]:
-        """All runs, one after the other."""
+        """Returns all runs in one list."""
         return [config for population in self.populations for config in population]
 
     @property
     def places(self) -> list[str | None]:
-        """Which job of how many each population was."""
+        """Returns each population's place: which job of how many it was."""
         return [population[0].population.place for population in self.populations]
 
     def train(self, *configs: Config) -> None:
@@ -320,7 +320,7 @@ def test_starting_imports_nothing_heavy() -> None:
     ids=["python -m", "console script"],
 )
 def test_a_target_in_the_current_folder_is_found(tmp_path: Path, entry: list[str]) -> None:
-    """The broken file is imported by either entry: its own error says so."""
+    """Both entry points import the broken file, as the error of that file shows."""
     (tmp_path / "mycell.py").write_text("import a_package_that_is_not_there\n")
     done = in_process_of_its_own(*entry, "model.cell._target_=mycell.MyCell", cwd=tmp_path)
     message = "mycell needs the package a_package_that_is_not_there, which is not installed"
@@ -336,7 +336,7 @@ def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path:
             "-m", "rnnbench", *tiny, "overwrite=true", f"output={tmp_path / 'out'}", *argv, **env
         )
         assert done.returncode == 0, done.stderr
-        # Training, evaluation and gradient flow: what is small is kept only if it happened to compile slowly.
+        # Only training, evaluation and gradient flow. Smaller programs are cached only if they compiled slowly.
         return {path.name for path in kept.glob("jit_on_device-*-cache")}
 
     assert not files("compilation_cache=false")

@@ -1,4 +1,4 @@
-"""`rnnbench probe`: a linear network whose spectra are known, a population, and what cannot be probed."""
+"""`rnnbench probe` on a linear network with known spectra, on a population, and on what cannot be probed."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ STUDIES = Path(__file__).parents[2] / "experiments"
 
 @pytest.fixture(scope="module")
 def linear(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Path:
-    """Two untrained linear networks with U = Q, orthogonal."""
+    """Returns the folder of two untrained linear networks with an orthogonal U."""
     output = tmp_path_factory.mktemp("linear")
     cell = ["model=rnn", "model.cell.activation=identity", "optimizer.learning_rate=0"]
     assert main([*tiny, *cell, "task.length=9", "-m", "seed=0,1", f"output={output}"]) == 0
@@ -187,7 +187,7 @@ class Odd(nnx.RNNCellBase):
 def test_a_foreign_cell_has_spectra_and_memory(
     tmp_path: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    """Its output is none of its states, and nothing is known of its gates."""
+    """Its output is not one of its states, and its gates are unknown."""
     (tmp_path / "odd_cell.py").write_text(ODD)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "conf/model").mkdir(parents=True)

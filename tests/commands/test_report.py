@@ -1,4 +1,4 @@
-"""The page holds what the records say and nothing else runs in it: read as a file, and in a real browser."""
+"""The page shows what the records say and runs no other code. The tests read it as a file and in a real browser."""
 
 import json
 import os
@@ -28,19 +28,19 @@ HOSTILE = """</script><script>window.hacked=1</script><img src=x onerror="window
 STEPS, TIMES = (0, 20, 40), range(5)
 WORDS = ["last", "year", "I"]
 
-# Continuous integration sets the variable, so that it cannot be skipped there.
+# Continuous integration sets the variable so that these tests cannot be skipped there.
 in_browser = pytest.mark.skipif(
     CHROMIUM is None and os.environ.get("RNNBENCH_TEST_CHROMIUM") != "1", reason="not installed: chromium"
 )
 
 
 def decay(step):
-    """How much gradient is left a time step earlier."""
+    """Returns the fraction of the gradient that is left one time step earlier."""
     return 0.1 if step == 0 else 0.5
 
 
 def record(root, model="gru", seed=0, status="finished", result=0.75, without=(), word="had", times=TIMES, **more):
-    """A run's records: its score in two bins, gradients that decay by time, and the gates of one sentence."""
+    """Records a run: its score in two bins, gradients that decay over time, and the gates for one sentence."""
     run_id = f"{len(list(root.glob('*')))}{seed}"
     at = {"run_id": run_id, "step": 40}
     row = {**at, "status": status, "solved_at": None, "diverged_at": 40 if status == "diverged" else None}
@@ -85,7 +85,7 @@ def trace(figure: dict, name: str) -> dict:
 
 @pytest.fixture
 def root(tmp_path):
-    """Medians: RNN 0.5, GRU 0.9."""
+    """Returns a folder of runs with the medians 0.5 (RNN) and 0.9 (GRU)."""
     for seed, (rnn, gru) in enumerate([(0.5, 1.0), (0.4, 0.9), (0.6, 0.7)]):
         record(tmp_path, "rnn", seed, result=rnn)
         record(tmp_path, "gru", seed, result=gru)
@@ -265,7 +265,7 @@ def test_three_hundred_runs_fit(tmp_path):
 
 @pytest.fixture
 def hostile(tmp_path):
-    """Names, words and values that would be code, were they not text."""
+    """Returns a folder of records whose names and words would run as code if they were not escaped."""
     for seed in range(2):
         record(tmp_path, HOSTILE, seed, word=HOSTILE, **{"task.name": HOSTILE, "optimizer.name": HOSTILE})
     record(tmp_path, HOSTILE, 2, word=HOSTILE, **{"task.name": HOSTILE, "optimizer.name": "adam"})
@@ -292,7 +292,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    """Without a network, and as large as the test's parameter says; nothing may be wrong, or asked for, in it."""
+    """Yields an offline browser, as large as the test's parameter says, and fails on any error, message or request."""
     wrong: list[str] = []
     context = browser.new_context(offline=True, **getattr(request, "param", {}))
     context.on("weberror", lambda error: wrong.append(str(error.error)))
@@ -304,7 +304,7 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
 
 
 def opened(context: BrowserContext, folder: Path) -> Page:
-    """The page, with every figure drawn."""
+    """Returns the opened page with every figure drawn."""
     page = context.new_page()
     page.goto(write_report(folder, folder / "report.html", drawers()).as_uri())
     page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")

@@ -1,4 +1,4 @@
-"""What `rnnbench show` prints: complete or not, it says what it has."""
+"""`rnnbench show` prints what it has, whether the records are complete or not."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ PROMPT = "last year , I"
 
 
 def record(root, model, seed, results, status="finished", score="accuracy", prob=0.75, with_showcase=True, **more):
-    """A run with these scores in the bins 1-2 and 3-4, whose mean is its result."""
+    """Records a run with these scores in the bins 1-2 and 3-4. Its result is their mean."""
     run_id = f"{score}{model}{seed}"
     result = sum(results) / 2
     row = {"run_id": run_id, "status": status, "step": 40, "solved_at": 20 if result > 0.9 else None}
@@ -46,19 +46,19 @@ def record(root, model, seed, results, status="finished", score="accuracy", prob
 
 @pytest.fixture
 def real_files():
-    """Asked for by tests that look at the figures' files."""
+    """Requested by tests that check the figures' files."""
 
 
 @pytest.fixture(autouse=True)
 def quick(request, monkeypatch):
-    """Draws the figures, but writes them only where a test looks at the files: that takes seconds."""
+    """Draws the figures, but only writes them if a test checks the files, because writing takes seconds."""
     if "real_files" not in request.fixturenames:
         monkeypatch.setattr(show.drawn, "save", lambda figure, stem: [stem.with_suffix(".png")])
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Medians: RNN 0.60 and 0.50, GRU 1.00 and 0.90."""
+    """Returns a folder of runs with the medians 0.60 and 0.50 (RNN), and 1.00 and 0.90 (GRU)."""
     for seed, (results, prob) in enumerate([((0.5, 0.4), 0.2), ((0.6, 0.5), 0.4), ((0.9, 0.6), 0.6)]):
         record(tmp_path, "rnn", seed, results, prob=prob)
     for seed, results in enumerate([(0.97, 0.9), (1.0, 0.8), (1.0, 0.98)]):
@@ -72,7 +72,7 @@ def printed(capsys, *argv):
 
 
 def row(text, start):
-    """The cells of the first table row that starts so."""
+    """Returns the cells of the first table row that starts with `start`."""
     (line, *_) = [line for line in text.splitlines() if line.startswith(start)]
     return re.split(r"\s{2,}", line.strip())
 
@@ -104,7 +104,7 @@ def test_completions_show_the_median_probability_and_the_seeds_that_are_right(ro
 
 
 def test_every_figure_is_drawn_from_its_table_and_all_runs(root, monkeypatch):
-    """So that a cell looks the same in all of them; of each cell's gates there is a figure of its own."""
+    """All figures get all runs, so that a cell looks the same everywhere. Each cell's gates have their own figure."""
     asked = {}
 
     def draw(name):
@@ -137,9 +137,9 @@ def test_figures_are_written_and_named(root, capsys):
             path = root / "elsewhere" / f"{name}.{kind}"
             assert path.stat().st_size > 1000
             assert f"written: {path}\n" in text
-    printed(capsys, root / "accuracygru0")  # one job's folder
+    printed(capsys, root / "accuracygru0")  # the folder of one job
     assert (root / "accuracygru0/figures/gradient_flow.svg").exists()
-    assert row(printed(capsys, root), "GRU")[4] == "3"  # figures among the records disturb no reader
+    assert row(printed(capsys, root), "GRU")[4] == "3"  # figures among the records do not disturb readers
 
 
 def test_an_error_is_shown_in_digits_with_the_lowest_as_the_best(tmp_path, capsys):
@@ -149,7 +149,7 @@ def test_an_error_is_shown_in_digits_with_the_lowest_as_the_best(tmp_path, capsy
     assert "Adding: MSE (lower is better), by distance" in text
     assert row(text, "RNN")[:4] == ["RNN", "0.16", "0.18", "0.17"]
     assert row(text, "GRU")[:4] == ["GRU", "0.00021", "0.0004", "0.00031"]
-    assert ".." not in text.replace("minimum..maximum", "")  # one seed has no range
+    assert ".." not in text.replace("minimum..maximum", "")  # a single seed has no range
     assert show._best(show.pd.Series([3.0, 1.0]), "min") == 1.0
 
 
@@ -187,7 +187,7 @@ def test_what_goes_into_a_file_has_no_control_codes_and_fits_80_columns(root, ca
 
 
 def test_in_a_terminal_medians_stand_out(root, monkeypatch):
-    """Through a real terminal device, as narrow as they come."""
+    """This uses a real, very narrow terminal device."""
     ours, theirs = pty.openpty()
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
@@ -218,4 +218,4 @@ def test_bad_input_is_answered(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the figure"):
         show.main([str(tmp_path), "--figures", str(tmp_path / "file")])
-    assert row(capsys.readouterr().out, "RNN")[1] == "50"  # the tables come first
+    assert row(capsys.readouterr().out, "RNN")[1] == "50"  # the tables are printed first

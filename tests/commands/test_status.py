@@ -1,4 +1,4 @@
-"""`rnnbench status`: what is done, what is not, and what was never begun."""
+"""`rnnbench status` shows what is done, what is not, and what was never started."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def test_every_kind_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_time_left_is_that_of_the_steps_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs did 50 steps in 10 seconds: the 50 that each lacks, and another run's 100, take 20."""
+    """Two runs did 50 steps each in 10 seconds. Their other 50 steps each and another run's 100 take 20 seconds."""
     record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 100} for run in "abc"})
     with Records(tmp_path / "job", {}) as records:
         records.start_session(0)

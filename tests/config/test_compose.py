@@ -1,4 +1,4 @@
-"""Configurations from Python: those that the command line composes, and its messages."""
+"""Python composes the same configurations as the command line, with the same messages."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ OUTSIDE = Path(__file__).parents[1] / "outside"
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
-    """The configurations that the command line would train."""
+    """Returns a list of the configurations that the command line would train."""
     configs: list[Config] = []
     monkeypatch.setattr(runner, "train", lambda *members: configs.extend(members))
     monkeypatch.chdir(tmp_path)
@@ -51,7 +51,7 @@ def test_a_run_is_that_of_the_command_line(trained: list[Config], overrides: lis
     ],
 )
 def test_a_sweep_is_that_of_the_command_line(trained: list[Config], overrides: list[str]) -> None:
-    """The command line's runs come job by job; what they are asked for, and where, is the same."""
+    """The command line orders its runs by job, but both have the same runs in the same folders."""
     assert cli.main(["-m", *overrides]) == 0
     composed = rnnbench.compose_sweep(*overrides)
     assert len(composed) == len(trained)

@@ -1,4 +1,4 @@
-"""What a `_target_` takes is checked before it is called: optax's optimizers and flax's cells as they are."""
+"""Arguments are checked before a `_target_` is called, with unchanged optimizers of optax and cells of flax."""
 
 import functools
 from pathlib import Path
@@ -95,14 +95,14 @@ def test_a_word_is_no_list_of_letters() -> None:
 @pytest.mark.parametrize(
     ("node", "key", "value"),
     [
-        (ADAM | {"learning_rate": 1}, "learning_rate", 1.0),  # annotated: a number, an array or a schedule
-        (ADAM | {"b1": 0}, "b1", 0.0),  # annotated: whatever makes an array
+        (ADAM | {"learning_rate": 1}, "learning_rate", 1.0),  # the annotation takes a number, an array or a schedule
+        (ADAM | {"b1": 0}, "b1", 0.0),  # the annotation takes anything that becomes an array
         ({"_target_": "optax.sgd", "learning_rate": 1, "momentum": None}, "momentum", None),
         ({"_target_": "rnnbench.cells.LSTM", "forget_bias": 2}, "forget_bias", 2.0),
         ({"_target_": "rnnbench.cells.LSTM", "param_dtype": "bfloat16"}, "param_dtype", "bfloat16"),
         ({"_target_": "rnnbench.tasks.Adding", "length": 7}, "length", 7),
         ({"_target_": "rnnbench.tasks.SentenceCompletion", "distance": 4}, "distance", 4),
-        ({"_target_": "jax.nn.initializers.orthogonal", "scale": 2}, "scale", 2.0),  # takes anything; the default tells
+        ({"_target_": "jax.nn.initializers.orthogonal", "scale": 2}, "scale", 2.0),  # takes anything; default: float
         ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "rate", 3.0),
         ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "steps", 3),
         ({"_target_": "numbers_by_default.build", "rate": 3, "steps": 3, "rates": [1, 2.5]}, "rates", [1.0, 2.5]),

@@ -1,4 +1,4 @@
-"""The configuration: what it accepts, how mistakes in it are reported, and what identifies a run."""
+"""The configuration: what it accepts, how it reports mistakes, and what identifies a run."""
 
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def test_an_initialiser_is_chosen_by_its_name() -> None:
 
 
 def test_the_run_id_stays_the_same_between_versions() -> None:
-    """Folders of results are found again by this hash: change it only with the records' version."""
+    """This hash finds existing results. Change it only together with the version of the records."""
     parsed = schema.Config(
         model=schema.ModelConfig(name="m", cell={"_target_": "a.Cell", "bias": 1.0}),
         task={"name": "t", "_target_": "a.Task"},

@@ -1,4 +1,4 @@
-"""experiments/search: a round is one population, and a search that was killed resumes with the round it was in."""
+"""experiments/search: a round is one population, and a killed search resumes with its unfinished round."""
 
 import importlib.util
 from pathlib import Path

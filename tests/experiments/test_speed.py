@@ -1,4 +1,4 @@
-"""experiments/speed: its sides run, and its figure says what its results say. How fast they are is no test."""
+"""experiments/speed: its sides run, and its figure shows its results. The tests do not check how fast they are."""
 
 import importlib.util
 import json
@@ -57,7 +57,7 @@ def test_every_probe_is_timed() -> None:
 
 
 def test_flops_are_those_of_the_matmuls() -> None:
-    """T x batch x (hidden + 2 inputs) x gates x hidden multiplications and additions, forward; twice that backward."""
+    """Forward: T x batch x (hidden + 2 inputs) x gates x hidden multiplications and additions. Backward: twice that."""
     assert load("benchmark").flops("lstm", 5, 3, 2) == 3 * 2 * 5 * 3 * (2 + 2) * 4 * 2
 
 

@@ -1,4 +1,4 @@
-"""Cells look the same in all figures of a folder, and can be told apart by everyone."""
+"""Cells look the same in all figures of a folder, and all readers can tell them apart."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def runs():
 
 
 def table(runs, **columns):
-    """Rows of every run at every place in the columns."""
+    """Returns a table with a row for each run and each entry of the columns."""
     return pd.concat(
         [pd.DataFrame({"run_id": run_id, "step": 20, "layer": 0} | columns) for run_id in runs["run_id"]],
         ignore_index=True,
@@ -36,7 +36,7 @@ def table(runs, **columns):
 
 @pytest.fixture
 def drawn(runs):
-    """Every figure with a line for each cell: its function and its table."""
+    """Returns every figure that has a line for each cell, as a function and a table."""
     at = {"metric": "accuracy", "value": [0.1, 0.3, 0.5]}
     flow = table(runs, state="h", time=[0, 1, 2], norm=[0.1, 0.5, 1.0], q10=0.1, q50=0.1, q90=0.1)
     return {
@@ -58,7 +58,7 @@ def drawn(runs):
 
 
 def looks_in(figure):
-    """The look of every cell's median in the first panel."""
+    """Returns the look of each cell's median line in the first panel."""
     lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
     markers = {line.get_label(): line.get_marker() for line in lines}
     return {line.get_label(): (to_hex(line.get_color()), markers[line.get_label()]) for line in lines}
@@ -83,7 +83,7 @@ def test_where_every_point_is_marked_cells_keep_their_markers(runs, drawn, figur
 
 
 def test_a_figure_of_fewer_cells_draws_them_as_all_figures_do(runs, drawn):
-    """Rows are left out, or runs are not finished: the others look as before."""
+    """If rows are missing or runs are not finished, the other cells look as before."""
     some = [CELLS[0], CELLS[-1]]
     for draw, rows in drawn.values():
         whole = looks_in(draw(rows, runs))
@@ -136,7 +136,7 @@ def test_settings_of_one_cell_are_paler_and_come_in_order():
 
 
 def test_colours_differ_for_a_reader_without_green_cones():
-    """Deuteranopia by Machado, Oliveira & Fernandes (2009), distances in CIELAB: 2.3 can just be told apart."""
+    """Simulates deuteranopia (Machado, Oliveira & Fernandes 2009). A CIELAB distance of 2.3 is just noticeable."""
     deuteranopia = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
     to_xyz = np.array([[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]])
 

@@ -1,4 +1,4 @@
-"""What the page's figures hold, as plotly takes it."""
+"""The contents of the page's figures, in plotly's form."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ def trace(figure: dict, name: str) -> dict:
 
 
 def test_settings_with_steps_of_their_own_are_drawn_to_their_end():
-    """One was evaluated often and long, the other seldom, and diverged."""
+    """One run has many evaluations; the other has few and diverged early."""
     at = {"value": 0.5, "score": "accuracy", "score_goal": "max", "chance": np.nan}
     rnn = pd.DataFrame(
         {"line": "RNN", "model": "rnn", "run_id": "a", "step": range(1, 2001), "status": "finished", **at}

@@ -1,4 +1,4 @@
-"""A legend is drawn whole, and over nothing else."""
+"""A legend is drawn completely and covers nothing else."""
 
 import pandas as pd
 import pytest

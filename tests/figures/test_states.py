@@ -1,4 +1,4 @@
-"""Every state has a pattern of its own."""
+"""Every state has its own line pattern."""
 
 import pandas as pd
 

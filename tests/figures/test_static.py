@@ -1,4 +1,4 @@
-"""The drawn lines are the medians, the bands the ranges; the same tables give the same bytes."""
+"""Lines are medians and bands are ranges. The same tables give the same bytes."""
 
 import re
 
@@ -12,7 +12,7 @@ from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
 
 VALUES = {"rnn": (0.5, 0.6, 0.55), "gru": (0.7, 1.0, 0.9)}
-"""Scores of three seeds; the medians are neither the means nor the middle seeds."""
+"""Scores of three seeds. The medians differ from the means and from the middle seeds."""
 
 
 def run(model, seed, **more):
@@ -56,7 +56,7 @@ def scores(runs):
 
 
 def flow_of(run_ids, decay, states=("h",), steps=(0, 20), layers=1, zero_before=None):
-    """Norms 3 * decay(step, state) ** (4 - time), and nothing after time 4."""
+    """Returns norms 3 * decay(step, state) ** (4 - time), and no rows after time 4."""
     rows = []
     for run_id in run_ids:
         for step in steps:
@@ -84,7 +84,7 @@ def test_score_by_distance_draws_medians_and_ranges_of_the_last_step(scores, run
     figure = plots.scores_by(scores, runs)
     (axes,) = figure.axes
     line = median_line(axes, "GRU")
-    np.testing.assert_allclose(line.get_xdata(), [2 * 1.08**0.5, 4 * 1.08**0.5])  # the right one of two
+    np.testing.assert_allclose(line.get_xdata(), [2 * 1.08**0.5, 4 * 1.08**0.5])  # the right panel of two
     np.testing.assert_allclose(line.get_ydata(), [0.9 / 2, 0.9 / 4])
     bands = [collection.get_paths()[0].vertices for collection in axes.collections]
     assert sorted({round(y, 6) for y in bands[1][:, 1]}) == [0.175, 0.25, 0.35, 0.5]  # 0.7 and 1.0, by 2 and by 4
@@ -116,7 +116,7 @@ def test_only_finished_runs_are_compared_by_distance(scores, runs):
 
 
 def test_scores_are_broken_down_by_whatever_a_task_names(scores, runs):
-    """Bins of one value stand on a linear axis, which is named like the breakdown."""
+    """Bins with a single value are on a linear axis, which has the breakdown's name."""
     scores = scores[(scores["by"] == "attractors") & (scores["step"] == 20)]
     scores = scores.assign(low=scores["low"] - 1, high=scores["low"] - 1, value=0.5, by="distractor_words")
     (axes,) = plots.scores_by(scores, runs, "distractor_words").axes
@@ -187,7 +187,7 @@ def test_gradient_flow_is_relative_to_the_last_step_with_a_gradient(runs):
     assert before.get_title(loc="left") == "Copy memory: at initialisation"
     assert after.get_title(loc="left") == "Copy memory: after training"
     assert before.get_yscale() == "log"
-    assert before.get_xlim() == (4, 0)  # time goes from left to right, the answer is at the right
+    assert before.get_xlim() == (4, 0)  # time runs from left to right, with the answer at the right
     assert legend(figure) == ["RNN", "GRU"]
 
 
@@ -214,7 +214,7 @@ def test_cell_states_are_dashed_and_norms_of_zero_leave_the_panel(runs):
 
 
 def test_what_the_loss_does_not_depend_on_is_left_out(runs):
-    """An LSTM's c at the answer acts through h alone: its curve starts a step earlier, at 1."""
+    """An LSTM's c at the answer acts only through h, so its curve starts one step earlier, at 1."""
     runs = runs[runs["model.name"] == "gru"]
     flow = flow_of(runs["run_id"], lambda *_: 0.1, states=("h", "c"))
     flow.loc[(flow["state"] == "c") & (flow["time"] == 4), "norm"] = 0.0
@@ -271,7 +271,7 @@ def test_figures_are_written_with_the_same_bytes_whatever_the_callers_style(scor
 
 
 def lines_of(runs, **columns):
-    """A table with a row for each run and each place in the columns."""
+    """Returns a table with a row for each run and each entry of the columns."""
     return pd.concat([pd.DataFrame({"run_id": run_id, "step": 20, "layer": 0} | columns) for run_id in runs["run_id"]])
 
 
@@ -313,7 +313,7 @@ def test_a_gradient_map_has_the_median_share_of_every_step(runs):
 
 
 def traces_of(run_id, words=("last", "year"), sign=1.0):
-    """Two sentences, two units: unit 0 differs most between them at the last word."""
+    """Returns traces of two sentences and two units. Unit 0 differs most between the sentences at the last word."""
     return pd.DataFrame(
         {"run_id": run_id, "step": 20, "sentence": sentence, "time": time, "word": word, "layer": 0, "gate": gate,
          "unit": unit, "value": sign * (0.1 * time + 0.5 * sentence * (unit == 0))}
@@ -338,7 +338,7 @@ def test_gates_are_drawn_word_by_word_unit_by_unit(runs):
 
 
 def test_time_constants_are_of_the_mean_over_time_and_sorted(runs):
-    """Of one run: units with means 0.9 and 0.5 keep c for 10 and 2 steps, another's h is kept for ever."""
+    """One run's units, with means 0.9 and 0.5, keep c for 10 and 2 steps; another run keeps h forever."""
     one = lines_of(runs[:1], state="c", unit=[0, 0, 1, 1], time=[0, 1, 0, 1], mean=[0.8, 1.0, 0.4, 0.6])
     lower = one.assign(layer=-1, mean=0.0)
     other = lines_of(runs[3:], state="h", unit=[0, 1], time=0, mean=1.0)

@@ -1,4 +1,4 @@
-"""Populations and loggers: a logger for each run, and one for all where the runs are many."""
+"""Populations and loggers: each run has a logger, unless there are many runs, which share one."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Compose = Callable[..., Config]
 
 
 class MemoryLogger(Logger):
-    """Keeps what it gets."""
+    """A logger that stores what it receives."""
 
     every: list["MemoryLogger"] = []  # noqa: RUF012
 
@@ -47,7 +47,7 @@ class MemoryLogger(Logger):
 
 @pytest.fixture
 def loggers(monkeypatch: pytest.MonkeyPatch) -> list[MemoryLogger]:
-    """Those that were built, in the order of the runs."""
+    """Returns the loggers that were built, in the order of the runs."""
     MemoryLogger.every = []
     monkeypatch.setattr(wandb, "WandbLogger", MemoryLogger)
     return MemoryLogger.every
@@ -55,7 +55,7 @@ def loggers(monkeypatch: pytest.MonkeyPatch) -> list[MemoryLogger]:
 
 @pytest.fixture
 def configs(compose: Compose, tmp_path: Path) -> list[Config]:
-    """Four runs with loggers, of which three have loggers of their own."""
+    """Returns the configurations of four runs. Up to three runs have a logger each; more than three share one."""
     configs = [compose(f"output={tmp_path}", f"seed={seed}") for seed in range(4)]
     for config in configs:
         config.logger = {"_target_": "rnnbench.loggers.wandb.WandbLogger", "max_runs": 3}
@@ -66,7 +66,7 @@ FOLDER = Path("results/adding-lstm-0123456789ab")
 
 
 def metrics(values: Mapping[str, float], step: int = 8) -> pa.Table:
-    """A test metric of some runs, by run id."""
+    """Returns a test metric of some runs, given by run id."""
     columns = {"run_id": list(values), "value": list(values.values())}
     return table_of("metrics", {**columns, "step": step, "split": "test", "metric": "mse"})
 
@@ -144,7 +144,7 @@ def test_training_logs_what_it_records(configs: list[Config], loggers: list[Memo
 
 
 def test_medians_are_of_each_key_over_the_runs_that_have_it() -> None:
-    """Run b has diverged: it has no rows any more."""
+    """Run b has diverged and has no more rows."""
     flow = {"step": 8, "layer": 0, "state": "h", "q10": 0.0, "q50": [1.0, 2.0, 7.0] * 2, "q90": 0.0}
     tables = {
         "gradient_flow": table_of(

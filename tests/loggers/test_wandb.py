@@ -1,4 +1,4 @@
-"""wandb offline, for real, read back by its own tool; no network, no account."""
+"""Uses the real wandb offline, and reads its files back with wandb's own tool, without a network or an account."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def no_account(tmp_path, monkeypatch):
 
 
 def segment(steps):
-    """What the records get of one run: metrics in the order train, then test."""
+    """Returns the tables that the records receive for one run: train metrics first, then test metrics."""
     last = steps[-1]
     at = {"run_id": "r1", "step": last}
     flow = {**at, "layer": [0, 0, 0, 1], "state": ["h", "h", "c", "h"], "time": [0, 1, 0, 0]}
@@ -45,7 +45,7 @@ def segment(steps):
 
 
 def read_back(folder):
-    """Records of the newest offline run below a folder, as wandb itself reads them."""
+    """Returns the records of the newest offline run below a folder, as wandb itself reads them."""
     (log,) = sorted(folder.glob("wandb/offline-run-*/*.wandb"))[-1:]
     wandb = Path(sys.executable).with_name("wandb")
     output = subprocess.run([wandb, "leet", "inspect", "--json", log], check=True, capture_output=True, text=True)
@@ -58,7 +58,7 @@ def only(records, kind):
 
 
 def history(records):
-    """What was logged, row by row, without the clock's part."""
+    """Returns what was logged, row by row, without clock times."""
     items = [record["history"]["item"] for record in records if record["type"] == "history"]
     return [{name: value for name, value in item.items() if name not in ("_runtime", "_timestamp")} for item in items]
 
@@ -104,7 +104,7 @@ def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
 
 
 def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_path, monkeypatch):
-    """The rows of a step need not follow one another."""
+    """The rows of a step need not be adjacent."""
     import wandb
 
     logged = []

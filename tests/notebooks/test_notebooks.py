@@ -1,4 +1,4 @@
-"""The notebooks: each runs from top to bottom from nothing, and is kept with outputs that anyone may read."""
+"""Each notebook runs from top to bottom in a fresh copy, and its stored outputs are fit to publish."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def test_there_are_four() -> None:
 
 @every_notebook
 def test_it_runs_from_nothing(path: Path, tmp_path: Path) -> None:
-    """As its authors ran it, in a fresh copy: nothing is trained, and no program is compiled yet."""
+    """It runs in a fresh copy, as its authors ran it, where nothing is trained and no program is compiled yet."""
     shutil.copytree(path.parent, tmp_path / "notebooks", ignore=shutil.ignore_patterns("results", "__pycache__"))
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments", ignore=shutil.ignore_patterns("checkpoints"))
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
@@ -68,7 +68,7 @@ def test_it_names_no_machine(path: Path) -> None:
 
 @every_notebook
 def test_its_figures_come_from_records(path: Path) -> None:
-    """Every figure is drawn by a cell, and the records of it are trained or named above it."""
+    """A cell draws each figure, and the records it uses are trained or named in a cell above."""
     cells = code_cells(path)
     figures = [
         i for i, cell in enumerate(cells) if any("image/png" in output.get("data", {}) for output in cell.outputs)

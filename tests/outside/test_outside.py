@@ -1,4 +1,4 @@
-"""An outside package, `tests/outside`: one Python file and one YAML each add a cell and a task."""
+"""An outside package, `tests/outside`, adds a cell and a task, each with one Python file and one YAML file."""
 
 import os
 import subprocess
@@ -123,7 +123,7 @@ def test_a_length_that_the_task_cannot_have(
 def test_a_probe_is_one_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny: list[str]
 ) -> None:
-    """It is measured in training and from a checkpoint, recorded, loaded and drawn; no other file knows of it."""
+    """It is measured in training and from a checkpoint, recorded, loaded and drawn. No other file mentions it."""
     monkeypatch.syspath_prepend(OUTSIDE)
     probe = "effective_rank.EffectiveRank"
     with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly

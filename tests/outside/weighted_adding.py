@@ -1,4 +1,4 @@
-"""A task with a foldable argument that enters its loss and its metrics."""
+"""A task with a foldable argument that affects its loss and its metrics."""
 
 from typing import Annotated
 
@@ -11,9 +11,9 @@ from rnnbench.tasks import Adding, Example
 
 
 class WeightedAdding(Adding):
-    """Give the sum and the difference of the two marked numbers; `weight` is that of the difference.
+    """The adding problem with two targets: the sum and the difference of the two marked numbers.
 
-    The squared error is that of the sum plus `weight` times that of the difference.
+    The loss is the squared error of the sum plus `weight` times the squared error of the difference.
     """
 
     out_features = 2
@@ -40,5 +40,5 @@ class WeightedAdding(Adding):
         return {"mse": self.loss(outputs, example)}
 
     def chance(self) -> dict[str, float]:
-        mse = (1 + float(self.weight)) * 2 * (1 / 12)  # the variances of sum and difference
+        mse = (1 + float(self.weight)) * 2 * (1 / 12)  # the variances of the sum and the difference
         return {"loss": mse, "mse": mse}

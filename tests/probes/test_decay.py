@@ -1,4 +1,4 @@
-"""Numbers of a gradient's decay: geometric norms, whose rate is known."""
+"""Measures of a gradient's decay, for geometric norms with a known rate."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from rnnbench.probes.decay import decay
 
 @pytest.mark.parametrize("scale", [0.5, 0.9, 1.1])
 def test_geometric_norms_give_their_rate(scale):
-    """g_t = s^(T - t): r = -log s."""
+    """g_t = s^(T - t) has the rate r = -log s."""
     norms = 3 * scale ** np.arange(9.0, -1, -1)
     found = decay(norms)
     assert found["decay_rate"] == pytest.approx(-np.log(scale))

@@ -1,4 +1,4 @@
-"""Gate values: against the equations, through padding, and for every form of cell."""
+"""Compares gate values with the equations, with padding, and for every kind of cell."""
 
 import functools
 
@@ -50,13 +50,13 @@ def test_gates_of_an_lstm_follow_its_equations():
         o = sigmoid(z["output"] + p_o * new_c)
         for name, expected in {"input": i, "forget": f, "candidate": g, "output": o}.items():
             np.testing.assert_allclose(values[0, name][t], expected, rtol=1e-4, atol=1e-6)
-        held = np.asarray(mask[:, t, None])  # a padded step leaves the states as they were
+        held = np.asarray(mask[:, t, None])  # a padded step does not change the states
         h, c = np.where(held, o * np.tanh(new_c), h), np.where(held, new_c, c)
 
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_a_deferred_gate_is_what_the_step_made_of_it(reset):
-    """h' = n + z (h - n) must come out of the observed n and z."""
+    """The observed n and z must satisfy h' = n + z (h - n)."""
     model = build(functools.partial(GRU, reset=reset))
     cell = model.layers[0]
     inputs, _ = inputs_and_mask()

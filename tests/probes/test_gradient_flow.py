@@ -1,4 +1,4 @@
-"""Gradient flow: against the closed form of a linear network, and against finite differences."""
+"""Compares gradient flow with the closed form of a linear network and with finite differences."""
 
 import functools
 from typing import ClassVar
@@ -18,14 +18,14 @@ LENGTH = 6
 
 
 class SumOfOutputs(Adding):
-    """Adding, but L is the output after the last step: dL/dh_T is the readout's kernel."""
+    """Adding, with the output after the last step as L, so that dL/dh_T is the readout's kernel."""
 
     def probe_loss(self, outputs, example):
         return jnp.sum(outputs)
 
 
 class SineOfOutputs(Adding):
-    """A loss at every step, curved."""
+    """Adding, with a nonlinear loss at every step."""
 
     last_step_only: ClassVar[bool] = False
 
@@ -35,7 +35,7 @@ class SineOfOutputs(Adding):
 
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.2])
 def test_linear_network_scales_the_gradient_at_each_step(scale):
-    """||dL/dh_t|| = s^(T - t) ||r|| for U = s times an orthogonal matrix, in both layers' own time."""
+    """||dL/dh_t|| = s^(T - t) ||r|| if U is s times an orthogonal matrix."""
     task = SumOfOutputs(length=LENGTH)
     orthogonal = jax.nn.initializers.orthogonal(scale)
     make = functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal)
@@ -47,7 +47,7 @@ def test_linear_network_scales_the_gradient_at_each_step(scale):
 
 
 def test_a_gradient_whose_square_is_0_has_a_norm():
-    """||dL/dh_1|| = .5^100 ||r||, some 1e-30: its square is below what float32 holds."""
+    """||dL/dh_1|| = 0.5^100 ||r||, about 1e-30, whose square is too small for float32."""
     task = SumOfOutputs(length=101)
     make = functools.partial(
         VanillaRNN, activation="identity", recurrent_kernel_init=jax.nn.initializers.orthogonal(0.5)
@@ -59,7 +59,7 @@ def test_a_gradient_whose_square_is_0_has_a_norm():
 
 
 def test_layers_of_a_linear_network():
-    """A lower layer's gradient is the sum over all ways up: sum_k W^T-steps, by powers of both kernels."""
+    """A lower layer's gradient is the sum over all paths to the upper layer, with powers of both kernels."""
     task = SumOfOutputs(length=LENGTH)
     model = build(functools.partial(VanillaRNN, activation="identity"), task, num_layers=2)
     flow = jax.jit(lambda batch: gradient_flow(model, task, batch))(batch_of(task))
@@ -84,7 +84,7 @@ def test_layers_of_a_linear_network():
     ],
 )
 def test_gradient_is_the_slope_of_the_loss_along_each_state(make_cell, states):
-    """dL/ds_t by adding small numbers to s_t: all layers, all states, all steps; padding included."""
+    """Estimates dL/ds_t by adding small numbers to s_t, for all layers, states and steps, including padding."""
     task = SineOfOutputs(length=LENGTH)
     batch = batch_of(task)
     with jax.enable_x64(True):

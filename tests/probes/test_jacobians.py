@@ -1,6 +1,6 @@
-"""Jacobians: linear networks, whose spectra are known, and brute force for the others."""
+"""Jacobians of linear networks, whose spectra are known, and of others by brute force."""
 
-# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+# ruff: noqa: RUF012 (authors write `gates` as a plain class attribute)
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def diagonal(*values):
 
 
 class Narrow(GatedCell):
-    """A state c wider than h, of which h is the first units; one gate sees h, the other does not."""
+    """A cell whose c is wider than h, and whose h comes from the first units of c. Only one of two gates sees h."""
 
     gates = {"write": Gate(tanh), "keep": Gate(sigmoid, recurrent=False)}
     states = ("h", "c")
@@ -102,7 +102,7 @@ def test_states_may_differ_in_width(states, rows):
 
 
 def test_all_states_together_hold_what_one_alone_does_not():
-    """A forget gate near 1 carries c on: the whole state's Jacobian has singular values near 1, that of h has not."""
+    """A forget gate near 1 preserves c. The Jacobian of all states has singular values near 1; that of h has none."""
     cell = LSTM(FEATURES, HIDDEN, forget_bias=20.0, rngs=nnx.Rngs(0))
     both = singular_values(cell, INPUTS, 10, states=("h", "c"))
     assert len(both) == 2 * HIDDEN
@@ -131,7 +131,7 @@ def test_lyapunov_exponents_of_a_linear_network_are_logarithms_of_its_eigenvalue
 
 
 def test_after_a_warm_up_they_are_those_of_any_linear_network():
-    """U = P diag P^-1: QR needs some steps until its directions are the right ones."""
+    """U = P diag P^-1, so QR needs some steps before its directions are right."""
     values = np.array([1.2, 0.7, 0.4, 0.1])
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0] + 0.2 * np.eye(4)
     kernel = basis @ np.diag(values) @ np.linalg.inv(basis)
@@ -151,7 +151,7 @@ def test_the_largest_lyapunov_exponent_is_the_rate_of_a_small_change():
         )
         inputs = 0.1 * jnp.ones((400, FEATURES), jnp.float64)
         states, changed = jnp.zeros(HIDDEN, jnp.float64), 1e-8 * jnp.ones(HIDDEN, jnp.float64)
-        for x in inputs[:20]:  # off the start's own dynamics
+        for x in inputs[:20]:  # past the transient from the initial state
             (states,), _ = cell((states,), x)
         first = changed
         (a,), (b,) = (states,), (states + first,)

@@ -1,4 +1,4 @@
-"""Memory: against brute force, and where it is known."""
+"""Compares memory with brute force and with known values."""
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ def test_is_that_of_fits_without_each_example():
             squares = others = 0.0
             for n in range(12):
                 kept = np.arange(12) != n
-                mean_x, mean_h = first[kept].mean(0), h.mean(0)  # the states are centred once, with all of them
-                # Ridge with an intercept that is not penalised, on states centred over all examples.
+                mean_x, mean_h = first[kept].mean(0), h.mean(0)  # the states are centred once, over all examples
+                # Ridge regression on the centred states, with an intercept that is not penalised.
                 design = np.c_[np.ones(11), (h - mean_h)[kept]]
                 penalty = ridge * np.linalg.svd(h - mean_h, compute_uv=False)[0] ** 2
                 weights = np.linalg.solve(design.T @ design + penalty * np.diag([0] + [1] * 4), design.T @ first[kept])

@@ -1,4 +1,4 @@
-"""Omega: the closed form of a linear network, its own gradient by finite differences, and what it does to training."""
+"""Omega: the closed form of a linear network, its gradient by finite differences, and its effect on training."""
 
 import functools
 
@@ -19,7 +19,7 @@ LENGTH = 6
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 1.3])
 def test_of_a_linear_network_every_step_counts_the_same(scale):
-    """U = s Q with Q orthogonal: every ratio is s, and there are T - 1 of them."""
+    """With U = s Q and Q orthogonal, each of the T - 1 ratios is s."""
     task = Adding(length=LENGTH)
     orthogonal = jax.nn.initializers.orthogonal(scale)
     model = build(functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal), task)
@@ -29,7 +29,7 @@ def test_of_a_linear_network_every_step_counts_the_same(scale):
 
 
 def test_steps_with_a_vanished_gradient_count():
-    """T = 120 and s = .5: the first gradient is 10^-36 of the last."""
+    """With T = 120 and s = 0.5, the first gradient is 10^-36 of the last."""
     task = Adding(length=120)
     orthogonal = jax.nn.initializers.orthogonal(0.5)
     model = build(functools.partial(VanillaRNN, activation="identity", recurrent_kernel_init=orthogonal), task)
@@ -62,7 +62,7 @@ def test_padding_that_is_no_number_does_not_reach_its_gradient():
 
 @pytest.mark.parametrize("make_cell", [VanillaRNN, LSTM])
 def test_its_gradient_holds_states_and_their_gradients(make_cell):
-    """By finite differences of the formula, in which s_t and dL/ds_{t+1} stay those of the unchanged model."""
+    """Uses finite differences of the formula, with s_t and dL/ds_{t+1} fixed at those of the unchanged model."""
     task = Adding(length=LENGTH)
     with jax.enable_x64(True):
         model = build(functools.partial(make_cell, param_dtype=jnp.float64), task)

@@ -1,4 +1,4 @@
-"""A small job for the tests of records: what is written for it, and what is found of it afterwards."""
+"""A small job for the tests of records: writes its files and reads them back."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ CONFIG = {"model": {"name": "gru"}, "train": {"clip_norm": None}}
 
 
 def metrics(step: int, runs: Iterable[str] = ("r",)) -> dict[str, Any]:
-    """Returns the rows of one segment; the values tell run and step."""
+    """Returns the rows of one segment. The values identify the run and the step."""
     values = [step + index / 1000 for index, _ in enumerate(runs)]
     return {"run_id": list(runs), "step": step, "split": "test", "metric": "accuracy", "value": values}
 
@@ -24,7 +24,7 @@ def scores(step: int) -> dict[str, Any]:
 
 
 def train(folder: Path, start: int | None, stop: int) -> None:
-    """Writes what the runner does of a job of six segments, from `start` until it is killed at `stop`."""
+    """Writes what the runner writes for a job of six segments, from `start` until a kill at `stop`."""
     with Records(folder, CONFIG) as owner:
         owner.rewind(start)
         owner.start_session(start or 0)
@@ -36,7 +36,7 @@ def train(folder: Path, start: int | None, stop: int) -> None:
 
 
 def steps(folder: Path) -> list[int]:
-    """Returns the steps of the metrics that are recorded."""
+    """Returns the steps of the recorded metrics."""
     return read_table(folder, "metrics")["step"].to_pylist()
 
 

@@ -1,4 +1,4 @@
-"""A job folder's name, and whether a process holds it."""
+"""The name of a job folder, and whether a process holds it."""
 
 import os
 import threading
@@ -55,7 +55,7 @@ def test_looking_takes_no_lock_where_no_trainer_is_noted(folder, monkeypatch):
 
 
 def test_looking_does_not_keep_a_trainer_from_starting(folder):
-    """A killed trainer's note stands there, so that whoever looks tries the lock."""
+    """A killed trainer left its note, so `is_held` tries the lock."""
     Records(folder, CONFIG).close()
     note, done, looks = folder / "holder", threading.Event(), []
 

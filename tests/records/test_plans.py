@@ -1,4 +1,4 @@
-"""What sweeps ask for is noted beside the jobs."""
+"""The runs that a sweep asks for are recorded next to its jobs."""
 
 import pytest
 

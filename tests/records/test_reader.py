@@ -1,4 +1,4 @@
-"""Readers see whole rows, whatever the owner is doing, and are told what is wrong with a file."""
+"""Readers see whole rows, whatever the owner is doing, and report what is wrong with a file."""
 
 import pandas as pd
 import pyarrow.dataset

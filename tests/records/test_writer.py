@@ -1,4 +1,4 @@
-"""One owner, whole files, nothing lost or doubled by a kill, clear messages."""
+"""A job has one owner and whole files; a kill loses and duplicates nothing; and messages are clear."""
 
 import errno
 import json
@@ -97,7 +97,7 @@ def test_a_kill_between_merging_and_deleting_the_parts_doubles_no_row(folder):
     parts = contents(folder)
     with Records(folder, CONFIG) as owner:
         owner.finish([row("r", "running", 300)])
-    for name, content in parts.items():  # the parts as they were before they were deleted
+    for name, content in parts.items():  # restore the parts that were deleted
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     assert steps(folder) == [0, 100, 200, 300]
@@ -174,7 +174,7 @@ def test_a_second_owner_is_told_who_holds_the_folder(folder):
                 Records(folder, CONFIG)
         finally:
             process.kill()
-    assert (folder / "holder").exists()  # left by the killed process, and taken over
+    assert (folder / "holder").exists()  # left by the killed process; the next owner takes it over
     with Records(folder, CONFIG):
         for _ in range(2):
             with pytest.raises(BusyError, match=f"process {os.getpid()} on") as caught:
@@ -248,7 +248,7 @@ def test_an_output_that_is_a_file_or_read_only_is_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"cannot write .*provenance\.json: Permission denied"):
         Records(tmp_path / "copy", CONFIG)
     monkeypatch.undo()
-    with Records(tmp_path / "copy", CONFIG):  # the failure gave the lock back
+    with Records(tmp_path / "copy", CONFIG):  # the failure released the lock
         pass
 
 
@@ -268,7 +268,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(folder, monkeypatch):
         ):
             with pytest.raises(UserError, match=r"No space left on device; what was .* kept; free some space"):
                 write()
-        assert contents(folder) == before  # no half file stays to fill the disk
+        assert contents(folder) == before  # no partial file remains to fill the disk
         monkeypatch.undo()
         owner.write(200, tables_of({"metrics": metrics(200)}))
     assert steps(folder) == [100, 200]

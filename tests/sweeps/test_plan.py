@@ -1,4 +1,4 @@
-"""Sweeps: what is folded, what is left to train, and that a member is the run that it would be alone."""
+"""Sweeps: what is folded, what is left to train, and that each member equals its solo run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Compose = Callable[..., Config]
 
 
 class Jobs:
-    """Stands in for `runner.train`: keeps the populations."""
+    """Replaces `runner.train` and stores the populations."""
 
     def __init__(self) -> None:
         self.populations: list[tuple[Config, ...]] = []
@@ -171,7 +171,7 @@ def test_a_number_that_is_written_differently_is_not_trained_again(
 def test_an_interrupted_population_resumes_as_it_was(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped after its first segment, and asked for with more seeds: the three resume, the fourth is new."""
+    """The sweep stops after its first segment. With one more seed, three runs resume and the fourth is new."""
     assert sweep(tiny, tmp_path / "uninterrupted", "seed=range(3)", "train.checkpoint_seconds=0") == 0
     save = runner.Checkpoints.save
 
@@ -196,7 +196,7 @@ def test_an_interrupted_population_resumes_as_it_was(
 def test_a_job_that_another_process_trains_is_waited_for(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The RNN's job is held until the LSTM's is trained: then it is trained, too."""
+    """Another process holds the RNN's job until the LSTM's job is done; then the RNN's job is trained too."""
     assert sweep(tiny, tmp_path, "model=rnn,lstm", "seed=0,1") == 0
     for folder in {Path(name) for name in rnnbench.load_runs(tmp_path).folder}:
         (folder / "metrics.parquet").unlink()
@@ -325,7 +325,7 @@ def test_a_number_of_the_task_reaches_the_data(compose: Compose) -> None:
 
 @pytest.mark.parametrize("members", [3, 5, 8])
 def test_members_that_do_not_divide_evenly(compose: Compose, members: int) -> None:
-    """Four devices: few members spread their batches, or where these do not divide either, are filled up."""
+    """On four devices, few members split their batches. If the batches do not divide either, members are repeated."""
     configs = [compose(f"seed={seed}", "train.batch_size=6") for seed in range(members)]
     shared, single = (program(configs, jax.local_devices()[:count]) for count in (4, 1))
     assert shared.repeated == {3: 1, 5: 3, 8: 0}[members]

@@ -1,4 +1,4 @@
-"""Which runs are trained as one program."""
+"""Which runs are trained together, as one program."""
 
 import dataclasses
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_runs_that_differ_in_numbers_share_a_program(compose: Compose, tmp_path:
 
 
 def test_a_population_is_the_job_that_the_command_line_makes(compose: Compose, tmp_path: Path) -> None:
-    """What it records is enough to train, or to probe, every one of its runs again."""
+    """Its records are enough to train or probe each of its runs again."""
     configs = [compose(f"output={tmp_path}", f"seed={n}", f"optimizer.learning_rate={rate}") for n, rate in RUNS]
     other = compose(f"output={tmp_path}", "model=rnn")
     job, alone = populations([*configs, other])

@@ -1,4 +1,4 @@
-"""A real Slurm of one node: a sweep through it, a preempted job that resumes, and a job of several processes."""
+"""A real one-node Slurm cluster runs a sweep, a preempted job that resumes, and a job with several processes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ DAEMONS = ("slurmctld", "slurmd")
 
 
 def missing() -> str | None:
-    """Why there can be no cluster here."""
+    """Returns why no cluster can run here, or None if one can."""
     if os.geteuid() != 0:
         return "a Slurm daemon needs root"
     absent = [
@@ -29,7 +29,7 @@ def missing() -> str | None:
     return f"not installed: {', '.join(absent)}" if absent else None
 
 
-# Continuous integration sets the variable, so that it cannot be skipped there.
+# Continuous integration sets the variable so that these tests cannot be skipped there.
 pytestmark = pytest.mark.skipif(
     missing() is not None and os.environ.get("RNNBENCH_TEST_SLURM") != "1", reason=str(missing())
 )
@@ -44,7 +44,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: Callable[[
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a cluster's user."""
+    """Yields the environment variables of a user of the cluster."""
     folder = tmp_path_factory.mktemp("slurm")
     host, ports = socket.gethostname().partition(".")[0], []
     for _ in DAEMONS:
@@ -80,7 +80,7 @@ def rnnbench_command(tiny: list[str], output: Path, *more: str) -> list[str]:
 
 
 def to_step(folder: Path) -> int:
-    """How far a job has recorded."""
+    """Returns the last step that a job has recorded."""
     try:
         return json.loads((folder / "provenance.json").read_text())["sessions"][-1]["to_step"]
     except (FileNotFoundError, IndexError):
@@ -105,7 +105,7 @@ def test_a_preempted_job_is_requeued_and_ends_as_an_uninterrupted_one(
         text=True,
     )
     try:
-        # The first job of the array is the RNN with batches of 6.
+        # The first job of the array is the RNN with batch size 6.
         wait_until(
             lambda: any(to_step(job) >= 20 for job in rnns_with_batches_of_6(tmp_path / "slurm")) or sweep.poll(),
             120,

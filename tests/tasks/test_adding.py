@@ -46,7 +46,7 @@ def test_1997_is_drawn_as_in_the_paper():
     np.testing.assert_array_equal(marks[:, 0], -1)
     np.testing.assert_array_equal(marks[rows, lengths - 1], -1)
     marked = marks == 1
-    assert set(marked.sum(1)) == {1, 2}  # one, where the other is the first pair
+    assert set(marked.sum(1)) == {1, 2}  # one, if the other is in the first pair
     first_pair = marked.sum(1) == 1
     np.testing.assert_array_equal(values[first_pair, 0], 0)
     np.testing.assert_allclose(first_pair.mean(), 1 / 10 + 9 / 10 / 19, atol=0.02)
@@ -92,6 +92,6 @@ def test_accuracy_and_solved_share_the_tolerance_of_1997():
     ],
 )
 def test_impossible_arguments_are_named(arguments, message):
-    unchecked = inspect.unwrap(Adding.__init__)  # by the tests' type checker, as a command line might call it
+    unchecked = inspect.unwrap(Adding.__init__)  # skips the tests' type checker, like the command line
     with pytest.raises(ValueError, match=message):
         unchecked(object.__new__(Adding), **arguments)

@@ -79,6 +79,6 @@ def test_recall_accuracy_does_not_count_blanks():
     ],
 )
 def test_impossible_arguments_are_named(arguments, message):
-    unchecked = inspect.unwrap(CopyMemory.__init__)  # by the tests' type checker, as a command line might call it
+    unchecked = inspect.unwrap(CopyMemory.__init__)  # skips the tests' type checker, like the command line
     with pytest.raises(ValueError, match=message):
         unchecked(object.__new__(CopyMemory), **arguments)

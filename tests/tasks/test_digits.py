@@ -40,5 +40,5 @@ def test_permuted_reads_the_same_pixels_in_another_order(task):
     plain, permuted = task.test_set(1).inputs[..., 0], Digits(permuted=True).test_set(1).inputs[..., 0]
     assert not np.array_equal(plain, permuted)
     np.testing.assert_array_equal(np.sort(plain, axis=1), np.sort(permuted, axis=1))
-    # One order for all images.
+    # All images share one permutation.
     assert sorted(map(tuple, np.asarray(plain).T.tolist())) == sorted(map(tuple, np.asarray(permuted).T.tolist()))

@@ -7,7 +7,7 @@ LOAN = "due to my current job situation and family conditions"
 
 
 def split() -> tuple[set[str], set[str]]:
-    """Training phrases and held-out ones."""
+    """Returns the training phrases and the held-out phrases."""
     training: set[str] = set()
     held_out: set[str] = set()
     for form in FORMS:

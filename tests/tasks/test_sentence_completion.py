@@ -35,12 +35,12 @@ def item(batch: Example, number: int) -> Example:
 
 
 def whole(batch: Example) -> np.ndarray:
-    """All words of the sentences, the first one too."""
+    """Returns all words of the sentences, including the first."""
     return np.concatenate([batch.inputs[:, :1], batch.targets], axis=1)
 
 
 def filler_words(task: SentenceCompletion, example: Example) -> list[str]:
-    """Of one sentence, the words between the cue and the bridge, without the commas around them."""
+    """Returns one sentence's words between the cue and the bridge, without the commas around them."""
     kind = KINDS[task.kinds[example.info["kind"]]]
     words = task.render(example).split()
     end = int(example.info["answer"]) + 1 - bool(kind.bridges)
@@ -69,7 +69,7 @@ def test_distance_is_the_number_of_words_from_the_cue_to_the_decided_word(task, 
         assert (*pair, " ".join(words[answer + 2 :])) in kind.endings
         if kind.bridges:
             assert words[answer] in kind.bridges
-        assert len(words) == example.mask.sum() + 1  # it ends inside the length
+        assert len(words) == example.mask.sum() + 1  # the sentence fits into the length
 
 
 def test_all_distances_occur_and_bins_equally_often(training, test_pairs):
@@ -107,7 +107,7 @@ def test_labels_are_balanced_in_every_cell_of_distance_and_attractors(name, requ
                     chi_square += (2 * ones - inside.sum()) ** 2 / inside.sum()
                     cells += 1
     assert cells >= 30
-    # Mean `cells`, standard deviation sqrt(2 cells), were each cell a throw of a fair coin.
+    # If each cell were a fair coin toss, the mean would be `cells` and the standard deviation sqrt(2 cells).
     assert chi_square < cells + 5 * np.sqrt(2 * cells)
 
 
@@ -147,12 +147,12 @@ def test_training_and_test_fillers_are_disjoint(task, training, test_pairs):
     phrase_split = [{text for form in FORMS for held, text in phrases(form) if held == kept} for kept in (False, True)]
     for texts, own, other in zip(fillers, phrase_split, reversed(phrase_split), strict=True):
         short = {text for text in texts if 0 < len(text.split()) <= 2}
-        assert short & own  # single phrases among them
+        assert short & own  # including single phrases
         assert not texts & other
 
 
 def naive_bayes(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Predicted labels from counts of features, `(examples, features)`."""
+    """Predicts labels from counts of features, `(examples, features)`."""
     logs = [np.log(train[train_labels == value].sum(0) + 1.0) for value in (0, 1)]
     logs = [log - np.log(np.exp(log).sum()) for log in logs]
     return test @ (logs[1] - logs[0]) > 0
@@ -165,11 +165,11 @@ def test_no_shortcut_works_and_the_cue_decides(task, training, test_pairs):
         cue_end = (answer + 2 - batch.info["distance"])[:, None]
         size = len(VOCABULARY)
         rows = np.arange(len(words))[:, None]
-        if which == "filler":  # frequencies of its words
+        if which == "filler":  # the frequencies of its words
             counts = np.zeros((len(words), size))
             np.add.at(counts, (rows, words), (places >= cue_end) & (places <= answer[:, None]))
             return counts
-        if which == "last words":  # the three before the decision, each at its place
+        if which == "last words":  # the three words before the decision, each with its position
             counts = np.zeros((len(words), 3, size))
             for back in range(3):
                 position = answer - back
@@ -184,8 +184,8 @@ def test_no_shortcut_works_and_the_cue_decides(task, training, test_pairs):
     for which in ("filler", "last words", "cue"):
         predicted = naive_bayes(features(training, which), training.info["value"], features(test_pairs, which))
         right[which] = np.mean(predicted == test_pairs.info["value"])
-    # A pair has one filler, so these predictions could not be right on both: look for leaks between fillers and
-    # labels where there are no pairs, too.
+    # Both sentences of a pair have the same filler, so these predictions cannot be right for both. Also look for leaks
+    # between fillers and labels in data without pairs.
     for which in ("filler", "last words"):
         half = SIZE // 2
         seen = features(training, which)
@@ -198,7 +198,7 @@ def test_no_shortcut_works_and_the_cue_decides(task, training, test_pairs):
 
 
 def test_render_of_known_sentences(task, training):
-    """A change of these sentences changes every result: make it on purpose only."""
+    """Changing these sentences changes every result, so only do it on purpose."""
     assert [task.render(item(training, number)) for number in (3, 2, 11, 19)] == [
         "the king very often taught himself .",
         "the situation ahead of their sisters next to the sisters looks good .",
@@ -281,7 +281,7 @@ def test_effective_span_and_pair_accuracy(task, test_pairs):
     assert summary["effective_span"] == 8
     assert not task.solved(summary)
 
-    gap = np.float32(test_pairs.info["distance"] != 2)  # right at all longer distances: no span
+    gap = np.float32(test_pairs.info["distance"] != 2)  # right at all distances except 2, so the span is 0
     assert task.summary({"accuracy": gap}, test_pairs)["effective_span"] == 0
 
 
@@ -308,6 +308,6 @@ def test_odd_and_tiny_test_sets(task):
     ],
 )
 def test_impossible_arguments_are_named(arguments, message):
-    unchecked = inspect.unwrap(SentenceCompletion.__init__)  # by the tests' type checker
+    unchecked = inspect.unwrap(SentenceCompletion.__init__)  # skips the tests' type checker
     with pytest.raises(ValueError, match=message):
         unchecked(object.__new__(SentenceCompletion), **arguments)

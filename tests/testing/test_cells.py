@@ -1,6 +1,6 @@
-"""The contract checks pass for cells that keep the contract, and name what is broken in those that do not."""
+"""The contract checks pass for cells that keep the contract, and name the fault in cells that break it."""
 
-# ruff: noqa: RUF012 (an author writes `gates` as a plain class attribute)
+# ruff: noqa: RUF012 (authors write `gates` as a plain class attribute)
 
 import functools
 

@@ -1,4 +1,4 @@
-"""`check_task` passes a sound task and names what is wrong with each broken one."""
+"""`check_task` accepts a sound task, and names the fault in each broken task."""
 
 import functools
 
@@ -18,7 +18,7 @@ from rnnbench.training.step import Structure, init_state, train_step
 
 
 class Recall(Task):
-    """Name the first of some coin throws: a sound task, which the others below break in one place each."""
+    """Recall the first of several coin tosses. This task is sound; each task below breaks it in one place."""
 
     length = 3
     vocab_size = 2
@@ -39,7 +39,7 @@ class Recall(Task):
         return {"accuracy": jnp.float32(jnp.argmax(outputs) == example.targets)}
 
     def chance(self):
-        return {"loss": float(np.log(2)), "accuracy": 0.55}  # the test set is a finite sample
+        return {"loss": float(np.log(2)), "accuracy": 0.55}  # the test set is a finite sample, so not exactly 0.5
 
     def solved(self, summary):
         return summary["accuracy"] > 0.99
@@ -50,7 +50,7 @@ def test_a_sound_task_passes():
 
 
 def changed(**fields):
-    """`Recall` with some fields of its examples replaced."""
+    """Returns `Recall` with some fields of its examples replaced."""
 
     class Changed(Recall):
         def example(self, key):
@@ -123,7 +123,7 @@ def test_every_broken_task_is_told_what_to_mend(message):
 
 
 class RecallByOneLogit(Recall):
-    """The same with a single output, which is the logit of 1."""
+    """`Recall` with a single output, the logit of 1."""
 
     out_features = 1
 
@@ -167,7 +167,7 @@ def test_a_single_logit_tells_no_third_class():
 
 
 class Sentences(Recall, SentenceTask):
-    """The same, with two sentences for readers."""
+    """`Recall` with two sentences for readers."""
 
     def traced_sentences(self):
         mask = np.array([[True, True, False], [True, True, True]])

@@ -1,4 +1,4 @@
-"""One job in two processes: what they compute is what one does, one of them records, and they fail together."""
+"""One job in two processes: they compute what one process does, one of them records, and they fail together."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ def command(tiny: list[str], output: Path, *more: str) -> list[str]:
 
 
 def both(tiny: list[str], output: Path, *more: str, processes: int = 2) -> list[tuple[int, str]]:
-    """Exit codes and messages of the processes of one job."""
+    """Returns the exit codes and messages of the processes of one job."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -50,7 +50,7 @@ def test_two_processes_do_what_one_does(tiny: list[str], tmp_path: Path, seeds: 
     assert two.drop(columns="value").equals(one.drop(columns="value")), "each run is recorded once"
     np.testing.assert_allclose(two.value, one.value, rtol=1e-3, atol=1e-5)
 
-    # The state that both wrote serves one process alone, and a finished job is found finished by both.
+    # A single process can use the state that both wrote, and both processes see that a finished job is finished.
     assert [code for code, _ in both(tiny, tmp_path / "two", members)] == [0, 0]
     [folder] = {Path(name) for name in rnnbench.load_runs(tmp_path / "two").folder}
     (folder / "metrics.parquet").unlink()

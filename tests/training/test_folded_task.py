@@ -1,4 +1,4 @@
-"""Members of a population that differ in a number of their task, against their solo runs."""
+"""Compares members of a population that differ in a number of their task with their solo runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_the_task_keeps_its_contract() -> None:
 
 
 def assert_records_agree(together: pd.DataFrame, alone: pd.DataFrame, what: str, values: list[str]) -> None:
-    """Asserts that two tables agree in all rows, and names what differs."""
+    """Asserts that all rows of two tables agree, and names those that differ."""
     keys = [name for name in alone.columns if name not in values]
     both = together.merge(alone, on=keys, suffixes=("", " alone"))
     assert len(both) == len(together) == len(alone) > 0
@@ -44,7 +44,7 @@ def assert_records_agree(together: pd.DataFrame, alone: pd.DataFrame, what: str,
 
 
 def test_members_record_what_their_solo_runs_record(compose: Compose, tmp_path: Path) -> None:
-    """Train and test metrics, gradient flow, and Omega, which depends on the weight of one output against the other."""
+    """Covers train and test metrics, gradient flow, and Omega, which depends on the relative weight of the outputs."""
 
     def config(output: str, weight: float) -> Config:
         config = compose(f"output={tmp_path / output}", "train.omega=0.5")

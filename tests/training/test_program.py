@@ -1,4 +1,4 @@
-"""Populations: members against their solo runs, any number of devices, no second compilation."""
+"""Populations: members match their solo runs, on any number of devices, without a second compilation."""
 
 import dataclasses
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compo
 
 
 def test_the_data_are_the_same_on_any_number_of_devices(compose: Compose) -> None:
-    """With a learning rate of 0 the losses depend on the data alone, and sums over the batch differ by rounding."""
+    """With a learning rate of 0, the losses depend only on the data; sums over the batch differ only by rounding."""
     config = compose("optimizer.learning_rate=0")
     one, four = (train([config], devices)[1]["loss"] for devices in (1, 4))
     np.testing.assert_allclose(four, one, rtol=1e-6)
@@ -82,7 +82,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(compose: Compose) -> Non
 
 
 def test_matmuls_multiply_in_the_type_that_is_asked_for(compose: Compose) -> None:
-    """On a CPU it is float32 all the same: what can be checked here is what the compiler is told."""
+    """A CPU always multiplies in float32, so the test checks the instructions to the compiler."""
     config = compose("train.matmul_precision=bfloat16", "model=gru")
     shared = program([config], jax.local_devices()[:1])
     one = shared.init(config)

@@ -1,4 +1,4 @@
-"""Sparklines draw the series they are given; a terminal shows them live, and nothing else ever sees one."""
+"""Sparklines draw the given series. A terminal shows them live; other outputs never get them."""
 
 import builtins
 import io
@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
         return True
 
     def screen(self) -> list[str]:
-        """The lines that are left of all that was drawn, moved over and erased."""
+        """Returns the lines that remain on the screen after all drawing, cursor movement and erasing."""
         lines, row = [""], 0
         for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|[^\x1b\r\n]+", self.getvalue()):
             if code == "\n":
@@ -73,14 +73,14 @@ def train(*evaluations: dict[str, float]) -> None:
         (RAMP[::-1], 40, False, BLOCKS[::-1]),
         ([10.0**n for n in RAMP], 8, True, BLOCKS),
         ([10.0**n for n in RAMP], 8, False, "▁▁▁▁▁▁▂█"),
-        ([0.0, 1.0, 1000.0], 8, True, "▁▁█"),  # no logarithm of the first: linear
+        ([0.0, 1.0, 1000.0], 8, True, "▁▁█"),  # the first has no logarithm, so the scale is linear
         ([0.1] * 3, 8, True, "▁▁▁"),
-        ([0.1] * 7, 2, False, "▁▁"),  # thrice and four times: sums that differ by rounding
+        ([0.1] * 7, 2, False, "▁▁"),  # three and four values: their sums differ by rounding
         ([0.0, math.nan, 7.0], 8, False, "▁ █"),
         ([1.0, math.inf, -math.inf, 100.0], 8, True, "▁  █"),
         ([math.nan, math.inf], 8, True, "  "),
         (RAMP, 4, False, "▁▃▅▇"),
-        (RAMP, 3, False, "▁▄▇"),  # of two, three and three
+        (RAMP, 3, False, "▁▄▇"),  # means of two, three and three values
         ([0.0, 7.0, math.nan, 7.0, math.inf, math.nan], 3, False, "▅█ "),
         ([1.0, 100.0, 10.0, 10.0, 1.0, 1.0], 3, True, "▅▅▁"),
         ([5.0], 8, False, "▁"),
@@ -92,7 +92,7 @@ def test_a_sparkline_is_its_series(values: list[float], width: int, log: bool, l
 
 
 def test_a_terminal_shows_each_number_live(terminal: Terminal) -> None:
-    """Also one that is not known at first, and one that is not known at last."""
+    """This includes a number that is missing at first, and one that is missing at the end."""
     with JobProgress("copy gru seed 0", 30, 0) as job:
         bar, *lines = terminal.screen()
         assert re.fullmatch("copy gru seed 0 ━+ 0/30 .*", bar)
@@ -165,7 +165,7 @@ def test_nothing_wraps_in_a_narrow_terminal(
 
 
 def test_a_pipe_gets_a_plain_line_now_and_then(piped: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Evaluations are 20 seconds apart, lines at least 30."""
+    """Evaluations are 20 seconds apart, and lines at least 30 seconds."""
     clock = itertools.count(0.0, 20.0)
     now = next(clock)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
@@ -185,7 +185,7 @@ def test_a_pipe_gets_a_plain_line_now_and_then(piped: io.StringIO, monkeypatch: 
 def test_where_a_view_would_not_be_seen_there_are_lines(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Beside other workers, whose views would be drawn over one another, and where a cursor cannot move."""
+    """This covers workers, whose views would overwrite each other, and terminals that cannot move the cursor."""
     if where == "worker":
         monkeypatch.setattr(multiprocessing.current_process(), "name", "Worker-1")
     else:
@@ -205,7 +205,7 @@ def test_the_silent_show_nothing_and_hide_nothing(terminal: Terminal, capsys: py
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What a notebook shows: for each output below a cell, all the texts that it has had."""
+    """Returns what a notebook shows: for each output below a cell, all of its texts in turn."""
     outputs: list[list[str]] = []
 
     def display(bundle: dict[str, str], *, raw: bool, display_id: bool) -> SimpleNamespace:
@@ -215,7 +215,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         outputs.append(texts)
         return SimpleNamespace(update=lambda bundle, raw: texts.append(bundle["text/plain"]))
 
-    shell = type("ZMQInteractiveShell", (), {})()  # by this name rich knows a kernel
+    shell = type("ZMQInteractiveShell", (), {})()  # rich recognises a kernel by this name
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))

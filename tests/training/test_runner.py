@@ -1,4 +1,4 @@
-"""Whole runs: what they record, how they go on after a kill, what they do with what is there."""
+"""Whole runs: what they record, how they resume after a kill, and what they do with existing records."""
 
 import contextlib
 import json
@@ -97,7 +97,7 @@ def test_a_crash_while_it_finishes_loses_nothing(
 
     def crash(self: Records, *arguments: object) -> None:
         if method == "_clean_up" and not (self.folder / "metrics.parquet").exists():
-            return original(self)  # called when the folder is opened, too
+            return original(self)  # also called when the folder is opened
         raise RuntimeError("pulled the plug")
 
     with monkeypatch.context() as patch:
@@ -119,7 +119,7 @@ def test_another_config_gets_a_folder_of_its_own(compose: Compose, output: str) 
 
 def test_divergence_keeps_what_was_recorded(compose: Compose, output: str) -> None:
     config = compose(f"output={output}", "optimizer=sgd", "optimizer.learning_rate=1e30", "train.clip_norm=null")
-    for _ in range(2):  # the second time it is found, not trained
+    for _ in range(2):  # the second time, the run is found and not trained
         with pytest.raises(DivergedError, match=rf"run {run_id(config)} diverged: .* at step \d of 8; .*learning_rate"):
             runner.train(config)
     [run] = rnnbench.load_runs(output).to_dict("records")
@@ -184,7 +184,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(compose: Compose, tmp_
     )
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of orbax's reading threads
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # from orbax's reading threads
 def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) -> None:
     config = compose("model.hidden_size=5")
     shared, other = program([compose()]), program([config])

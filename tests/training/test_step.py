@@ -1,4 +1,4 @@
-"""The training step and the segment, against the same mathematics written out by hand."""
+"""Compares the training step and the segment with the same mathematics written by hand."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ Compose = Callable[..., Config]
 
 
 def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
-    """Losses, gradient norms and parameters of a run, with optax and no scan."""
+    """Returns the losses, gradient norms and parameters of a run, computed with optax and without a scan."""
     shared = program([config], jax.local_devices()[:1])
     task, state = shared.tasks[0], shared.init(config)
     optimizer = optax.chain(
@@ -98,7 +98,7 @@ def test_a_run_that_diverges_stands_still(compose: Compose) -> None:
 
 
 def test_an_update_that_is_not_finite_is_not_taken(compose: Compose) -> None:
-    """Loss and gradient of the only step are finite: the update alone tells that the run has diverged."""
+    """The loss and gradient of the only step are finite; only the update shows that the run has diverged."""
     config = compose("optimizer=sgd", "optimizer.learning_rate=3e38", "train.clip_norm=null", "train.steps=1")
     shared = program([config])
     first = shared.init(config)
@@ -110,7 +110,7 @@ def test_an_update_that_is_not_finite_is_not_taken(compose: Compose) -> None:
 
 
 def test_the_learning_rate_of_a_step_is_the_one_of_its_update(compose: Compose) -> None:
-    """With plain gradient descent, the parameters move by the recorded rate times the recorded gradient."""
+    """With plain gradient descent, the parameters move by the recorded learning rate times the recorded gradient."""
     schedule = "{_target_: optax.linear_schedule, init_value: 0.0, end_value: 0.6, transition_steps: 6}"
     config = compose(
         *("optimizer=sgd", "optimizer.momentum=null", f"optimizer.learning_rate={schedule}", "train.clip_norm=null"),
@@ -120,7 +120,7 @@ def test_the_learning_rate_of_a_step_is_the_one_of_its_update(compose: Compose) 
     states = shared.place([shared.init(config)])
     rates = []
     for _ in range(6):
-        before = jax.tree.map(np.array, states.params)  # copies: the segment consumes its states
+        before = jax.tree.map(np.array, states.params)  # copies, because the segment consumes its states
         states, scalars = shared.segment(states)
         rates.append(float(scalars["learning_rate"][0, 0]))
         change = optax.tree.norm(jax.tree.map(lambda new, old: new - old, states.params, before))

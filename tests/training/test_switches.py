@@ -1,4 +1,4 @@
-"""Switches of JAX that would change a run's numbers: refused by their name, with nothing written."""
+"""JAX switches that would change a run's numbers are refused by name, and nothing is written."""
 
 import os
 import subprocess

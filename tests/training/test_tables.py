@@ -1,4 +1,4 @@
-"""Tables of the records, on numbers small enough to see through."""
+"""Record tables for numbers small enough to check by eye."""
 
 from typing import ClassVar
 
@@ -31,7 +31,7 @@ def test_plain_bins() -> None:
 
 
 def test_train_metrics_are_means_over_windows_named_by_their_last_step() -> None:
-    # Steps 5..10 in windows of 4: 5-8, then 9-10, which the segment's end closes early.
+    # Steps 5 to 10 in windows of 4: first 5-8, then 9-10, which ends early with the segment.
     scalars = {"loss": np.array([[1.0, 2.0, 3.0, 6.0, 10.0, 20.0]], np.float32)}
     rows = train_metrics(scalars, ["a"], first=5, done=[10], every=4)
     assert rows.to_pydict() == {
@@ -51,7 +51,7 @@ def test_train_metrics_leave_out_runs_and_steps_that_were_not_done() -> None:
 
 
 class Undeclared(Probe):
-    """Fills a table that it does not declare."""
+    """A probe that fills a table it does not declare."""
 
     name = "undeclared"
     tables: ClassVar = {"declared": {"value": pa.float64()}}

@@ -1,4 +1,4 @@
-"""Trained models are read again as they were at the end of training."""
+"""Trained models load as they were at the end of training."""
 
 import dataclasses
 from collections.abc import Callable
