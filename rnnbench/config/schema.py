@@ -85,7 +85,9 @@ class ProbeConfig:
 class PopulationConfig:
     """How a sweep (-m) trains runs that differ only in foldable numbers together, as one program."""
 
-    max_size: int = key(128, help="the most runs in one program; 1: every run by itself", least=1, identity=False)
+    max_size: int = key(
+        128, help="maximum number of runs in one program; 1: train every run by itself", least=1, identity=False
+    )
     # A dictionary of lists. OmegaConf cannot merge one into a key with that type whose value is null.
     members: Any = key(None, help="by key, the values of the members; the sweep sets it", identity=False)
     place: str | None = key(
@@ -101,7 +103,7 @@ class DistributedConfig:
         None, help="host:port of the first process, by which they meet", identity=False, recorded=False
     )
     processes: int | None = key(None, help="how many there are", least=1, identity=False, recorded=False)
-    process: int | None = key(None, help="which of them this is, from 0 on", least=0, identity=False, recorded=False)
+    process: int | None = key(None, help="number of this process, from 0", least=0, identity=False, recorded=False)
 
 
 @dataclasses.dataclass
@@ -116,11 +118,11 @@ class Config:
     population: PopulationConfig = dataclasses.field(default_factory=PopulationConfig)
     distributed: DistributedConfig = dataclasses.field(default_factory=DistributedConfig)
     logger: dict[str, Any] | None = key(
-        None, help="where the records go too, by _target_ and its arguments", identity=False
+        None, help="where else the records go, by _target_ and its arguments", identity=False
     )
     seed: int = key(
         0,
-        help="of the initialisation and of the training data; the test set is the same for every seed",
+        help="seed of the initialisation and the training data; the test set is the same for every seed",
         least=0,
         below=2**32,
         foldable=True,
