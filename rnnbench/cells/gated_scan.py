@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from rnnbench.cells.activations import BlockActivation
 from rnnbench.cells.base import GatedCell, States
 from rnnbench.cells.gates import Drive
-from rnnbench.cells.linearized import Linearized, is_dear
+from rnnbench.cells.linearized import Linearized, is_expensive
 from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, in_chunks, remat
 from rnnbench.cells.weights import FUSED, Weights, arrange, projected
 
@@ -236,8 +236,8 @@ class _GatedScan:
             swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
             arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
             if differentiated:
-                thrifty = jax.checkpoint(step, policy=is_dear, prevent_cse=False)
-                new, function, operands = jax.vjp(thrifty, *arguments, has_aux=True)
+                checkpointed = jax.checkpoint(step, policy=is_expensive, prevent_cse=False)
+                new, function, operands = jax.vjp(checkpointed, *arguments, has_aux=True)
                 linearized = Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
                 kept = (swept, last, operands, linearized)
             else:

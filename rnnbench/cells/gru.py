@@ -22,8 +22,8 @@ class GRU(GatedCell):
         h' = (1 - z) * n + z * h
 
     Cho et al. apply the reset gate before the matmul. cuDNN and PyTorch apply it after the matmul, with a second bias
-    c_n, and so does this cell by default. `flax.nnx.GRUCell` applies it after the matmul, without c_n. Cho et al. write
-    z for 1 - z.
+    c_n, and so does this cell by default. `flax.nnx.GRUCell` applies it after the matmul, without c_n. Chung et
+    al. (2014) write z for 1 - z.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 _CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
 
 
-def is_dear(primitive: Any, *_: Any, **__: Any) -> bool:
+def is_expensive(primitive: Any, *_: Any, **__: Any) -> bool:
     """A policy for `jax.checkpoint`: returns whether to store a primitive's result instead of computing it again."""
     return primitive.name not in _CHEAP
 
@@ -31,7 +31,7 @@ class Linearized:
     Attributes:
         kept: the other arrays.
         structure: the tree structure of the function.
-        sources: for each array of the function, its position among the leaves of `at_hand`, or None if it is in `kept`.
+        sources: for each array of the function, its position among the leaves of `available`; None if it is `kept`.
     """
 
     kept: list[Array]
@@ -39,15 +39,15 @@ class Linearized:
     sources: tuple[int | None, ...]
 
     @classmethod
-    def thin(cls, function: Callable, at_hand: PyTree) -> "Linearized":
-        """Returns `function` without the arrays that are in `at_hand`."""
+    def thin(cls, function: Callable, available: PyTree) -> "Linearized":
+        """Returns `function` without the arrays that are in `available`."""
         # Traced arrays have no values to compare, but when `jax.vjp` stores an argument, it stores the same object.
         arrays, structure = jax.tree.flatten(function)
-        positions = {id(array): i for i, array in enumerate(jax.tree.leaves(at_hand))}
+        positions = {id(array): i for i, array in enumerate(jax.tree.leaves(available))}
         sources = tuple(positions.get(id(array)) for array in arrays)
         return cls([a for a, source in zip(arrays, sources, strict=True) if source is None], structure, sources)
 
-    def restore(self, at_hand: PyTree) -> Callable:
-        """Returns the function; the missing arrays come from `at_hand`, which has the same structure as in `thin`."""
-        arrays, kept = jax.tree.leaves(at_hand), iter(self.kept)
+    def restore(self, available: PyTree) -> Callable:
+        """Returns the function; the missing arrays come from `available`, which has the same structure as in `thin`."""
+        arrays, kept = jax.tree.leaves(available), iter(self.kept)
         return self.structure.unflatten([next(kept) if i is None else arrays[i] for i in self.sources])

@@ -249,7 +249,7 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
         "train.steps 2000 training steps (1 or more)",
         "train.clip_norm 1.0 largest global norm of the gradient; null: no clipping (more than 0)",
         "(one of bfloat16, tensorfloat32, float32)",
-        "seed 0 of the initialisation and of the training data",
+        "seed 0 seed of the initialisation and the training data",
     ):
         assert line in printed
 
