@@ -59,18 +59,18 @@ class BlockActivation:
         """Returns each gate's part of the block."""
         return jnp.split(block, len(self._finish), axis=-1) if self._finish else []
 
-    def gates(self, swept: list[Float[Array, "batch hidden"]]) -> list[Float[Array, "batch hidden"]]:
+    def gates(self, activated: list[Float[Array, "batch hidden"]]) -> list[Float[Array, "batch hidden"]]:
         """Returns the gates, given the parts of `function`'s value."""
-        return [finish(part) for finish, part in zip(self._finish, swept, strict=True)]
+        return [finish(part) for finish, part in zip(self._finish, activated, strict=True)]
 
     def gradients(
-        self, swept: list[Float[Array, "batch hidden"]], gradients: list[Float[Array, "batch hidden"]]
+        self, activated: list[Float[Array, "batch hidden"]], gradients: list[Float[Array, "batch hidden"]]
     ) -> list[Float[Array, "batch hidden"]]:
         """Returns the gradients with respect to each gate's scaled z, given those with respect to the gates."""
         slope = _SLOPES[self.function]
         return [
             jax.vjp(finish, part)[1](gradient)[0] * slope(part)
-            for finish, part, gradient in zip(self._finish, swept, gradients, strict=True)
+            for finish, part, gradient in zip(self._finish, activated, gradients, strict=True)
         ]
 
 

@@ -47,7 +47,7 @@ def gated_unroll(
     graphdef, *parts = nnx.split(cell, _is_differentiable, ...)
     params, constants = map(nnx.to_pure_dict, parts)
     gated = _GatedScan(graphdef, params, constants, last_only)
-    weights, rest = arrange(cell, gated.sweep), _rest(params)
+    weights, rest = arrange(cell, gated.activation), _rest(params)
     transposed = gated.transpose(weights)
     chunk = _chunk(len(inputs), len(cell.gates) * inputs.shape[1] * cell.gate_features * inputs.itemsize)
 
@@ -114,7 +114,7 @@ class _GatedScan:
         self.last_only = last_only
         self.abstract, shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (params, constants))
         self.cell: GatedCell = nnx.merge(graphdef, self.abstract, shapes)
-        self.sweep = BlockActivation(tuple(self.cell.gates[name].activation for name in self.cell.joint))
+        self.activation = BlockActivation(tuple(self.cell.gates[name].activation for name in self.cell.joint))
         self.projections = self._find_projections(shapes)
         self.run = jax.custom_vjp(lambda *arguments: self.forward(*arguments, differentiated=False)[0])
         self.run.defvjp(self.forward, self.backward)
@@ -233,13 +233,14 @@ class _GatedScan:
         def body(last: States, xs: Any) -> tuple[States, Any]:
             x, from_input_t, mask_t, eps = xs
             # Stored gate by gate: XLA does not vectorise a reverse step that slices a stored block.
-            swept = self.sweep.split(self.sweep.function(jnp.concatenate([last[0], x], axis=-1) @ weights.joint))
-            arguments = (self.sweep.gates(swept), self.drives(from_input_t), last, rest, taps)
+            block = jnp.concatenate([last[0], x], axis=-1) @ weights.joint
+            activated = self.activation.split(self.activation.function(block))
+            arguments = (self.activation.gates(activated), self.drives(from_input_t), last, rest, taps)
             if differentiated:
                 checkpointed = jax.checkpoint(step, policy=is_expensive, prevent_cse=False)
                 new, function, operands = jax.vjp(checkpointed, *arguments, has_aux=True)
                 linearized = Linearized.thin(function, (arguments, transposed, weights.from_state_bias))
-                kept = (swept, last, operands, linearized)
+                kept = (activated, last, operands, linearized)
             else:
                 (new, _), kept = step(*arguments), None
             new = hold(mask_t, new, last)
@@ -253,23 +254,23 @@ class _GatedScan:
     def backward(self, residuals: Any, gradient: tuple[States, Hidden | None]) -> tuple[Any, ...]:
         """Returns the gradients of weights, transposed kernels (None), rest, constants (None), first carry and `xs`."""
         weights, transposed, rest, inputs, mask, perturbed, from_input, kept = residuals
-        swept, last, operands, linearized = kept
-        sweep = self.sweep
+        activated, last, operands, linearized = kept
+        activation = self.activation
         taps = self.taps(gradient[0][0])
 
         def body(dcarry: Any, xs: Any) -> tuple[Any, Any]:
             dstates, drest = dcarry
-            dy, swept_t, from_input_t, last_t, linearized_t, mask_t = xs
+            dy, activated_t, from_input_t, last_t, linearized_t, mask_t = xs
             if dy is not None:
                 dstates = (dstates[0] + dy, *dstates[1:])
-            arguments = (sweep.gates(swept_t), self.drives(from_input_t), last_t, rest, taps)
+            arguments = (activation.gates(activated_t), self.drives(from_input_t), last_t, rest, taps)
             function = linearized_t.restore((arguments, transposed, weights.from_state_bias))
             nothing = jax.tree.map(jnp.zeros_like, dstates)
             dgates, ddrives, dlast, drest_t, dtaps = function(hold(mask_t, dstates, nothing))
             dof_h = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if is_h]
             dof_others = [d for d, (_, is_h) in zip(dtaps, self.projections, strict=True) if not is_h]
             empty = dstates[0][:, :0]  # a cell may have no gate that sees h
-            dblock = jnp.concatenate([empty, *sweep.gradients(swept_t, dgates), *dof_h], axis=-1)
+            dblock = jnp.concatenate([empty, *activation.gradients(activated_t, dgates), *dof_h], axis=-1)
             dlast = (dlast[0] + dblock @ transposed.block, *dlast[1:])
             if mask_t is not None:
                 dlast = jax.tree.map(jnp.add, dlast, hold(mask_t, nothing, dstates))
@@ -279,7 +280,7 @@ class _GatedScan:
 
         dlast, dhidden = gradient
         start = (dlast, jax.tree.map(jnp.zeros_like, rest))
-        xs = (dhidden, swept, from_input, last, linearized, mask)
+        xs = (dhidden, activated, from_input, last, linearized, mask)
         (dcarry, drest), (dblock, dfrom_input, dof_others, dstates) = lax.scan(body, start, xs, reverse=True)
 
         gate = self.cell.gate_features

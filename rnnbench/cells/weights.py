@@ -34,7 +34,7 @@ def projected(cell: GatedCell) -> tuple[str, ...]:
     return tuple(name for name in cell.apart if cell.gates[name].recurrent)
 
 
-def arrange(cell: GatedCell, sweep: BlockActivation) -> Weights:
+def arrange(cell: GatedCell, activation: BlockActivation) -> Weights:
     """Returns a cell's parameters, arranged for its scan; `sweep` is the activation of its joint gates."""
     width, names = cell.gate_features, projected(cell)
     split = len(cell.joint) * width
@@ -48,7 +48,7 @@ def arrange(cell: GatedCell, sweep: BlockActivation) -> Weights:
     kernels, biases = cell.recurrent_kernels(), cell.recurrent_biases()
     joint = jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]])
     return Weights(
-        joint=joint * jnp.repeat(jnp.asarray(sweep.scales, joint.dtype), width)[None],
+        joint=joint * jnp.repeat(jnp.asarray(activation.scales, joint.dtype), width)[None],
         from_input=jnp.concatenate([kernel[:, split:], bias[:, split:]]),
         from_state=tuple(kernels[name] for name in names),
         from_state_bias=tuple(biases.get(name) for name in names),

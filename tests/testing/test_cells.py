@@ -167,8 +167,8 @@ def test_a_step_that_cannot_run_says_why(make_cell, error, message):
 
 
 def test_a_wrong_gradient_of_the_framework_is_named(monkeypatch):
-    def gradients(self, swept, gradients):
-        return [0.9 * gradient * (1 - a * a) for gradient, a in zip(gradients, swept, strict=True)]
+    def gradients(self, activated, gradients):
+        return [0.9 * gradient * (1 - a * a) for gradient, a in zip(gradients, activated, strict=True)]
 
     monkeypatch.setattr(BlockActivation, "gradients", gradients)
     with pytest.raises(AssertionError, match=r"gradient with respect to parameter bias differs from that of a plain"):
