@@ -64,5 +64,5 @@ def test_members_record_what_their_solo_runs_record(compose: Compose, tmp_path: 
     assert at_first.max() > 1.2 * at_first.min(), "the weight makes no difference: the checks below would be empty"
 
     assert_records_agree(rnnbench.load_metrics(together), metrics, "metric", ["value"])
-    flows = rnnbench.load_gradient_flow(together), rnnbench.load_gradient_flow(alone)
+    flows = rnnbench.load_table(together, "gradient_flow"), rnnbench.load_table(alone, "gradient_flow")
     assert_records_agree(*flows, "state", ["norm", "q10", "q50", "q90"])
