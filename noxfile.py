@@ -20,7 +20,8 @@ CORE = (
 @nox.session(python="3.11")
 def oldest(session: nox.Session) -> None:
     """Python 3.11, and the lowest version of every package that pyproject.toml names."""
-    _test(session, "requirements-oldest.lock")
+    # Old packages call what newer packages, which they do not bound, have deprecated since.
+    _test(session, "requirements-oldest.lock", "-W", "ignore::DeprecationWarning")
 
 
 @nox.session(python="3.13")
@@ -29,7 +30,7 @@ def newest(session: nox.Session) -> None:
     _test(session, "requirements.lock")
 
 
-def _test(session: nox.Session, lock: str) -> None:
+def _test(session: nox.Session, lock: str, *options: str) -> None:
     session.install("--requirement", lock)
     session.install("--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("pytest", "-n", "2", *(session.posargs or CORE))
+    session.run("pytest", "-n", "2", *options, *(session.posargs or CORE))
