@@ -100,7 +100,7 @@ class DistributedConfig:
     """One job in several processes, each started by the same command. Under Slurm, nothing needs to be set here."""
 
     coordinator: str | None = key(
-        None, help="host:port of the first process, by which they meet", identity=False, recorded=False
+        None, help="host:port of the first process, to which the others connect", identity=False, recorded=False
     )
     processes: int | None = key(None, help="how many there are", least=1, identity=False, recorded=False)
     process: int | None = key(None, help="number of this process, from 0", least=0, identity=False, recorded=False)
