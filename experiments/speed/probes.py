@@ -1,7 +1,7 @@
 """Times the probes in comparison with training: `python experiments/speed/probes.py`.
 
 This measures one run of the sentence completion task on all cores, with the settings of the study quickstart. The parts
-are timed in turns; the script prints medians with the smallest and the largest values.
+are timed in turns, each after a call that is not timed; the script prints medians with the smallest and the largest values.
 """
 
 import argparse
@@ -69,12 +69,12 @@ def main() -> None:
     for cell in options.cells:
         parts = parts_of(cell, options.steps)
         timed: dict[str, list[float]] = {name: [] for name in parts}
-        for number in range(-1, options.rounds):  # the first round compiles
+        for _ in range(options.rounds):
             for name, part in parts.items():
+                part()  # compiles it in the first round, and wakes cores that the part before left idle
                 start = time.perf_counter()
                 part()
-                if number >= 0:
-                    timed[name].append(1e3 * (time.perf_counter() - start))
+                timed[name].append(1e3 * (time.perf_counter() - start))
         for name, values in timed.items():
             print(
                 f"{cell}: {name}: {statistics.median(values):.1f} ms ({min(values):.1f}..{max(values):.1f})", flush=True

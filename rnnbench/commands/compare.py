@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "solved the task (with Wilson's interval) and when, and each pair of settings seed by seed. Runs that diverged "
         "count as worse than any other. Writes comparison.md, comparison.csv and pairs.csv.",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+    terminal.add_results_folder(parser)
     parser.add_argument("--output", metavar="DIR2", type=Path, help="where the files are written (default: DIR)")
     parser.add_argument(
         "--tune",

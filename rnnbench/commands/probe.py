@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text
 
 from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.tables import load_runs
+from rnnbench.commands import terminal
 from rnnbench.config.identity import run_id
 from rnnbench.errors import UserError
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import built_in, make_probe
 from rnnbench.records.folders import job_folders
+from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 from rnnbench.training import distributed, tables
 from rnnbench.training.devices import use_compilation_cache, use_devices
@@ -32,9 +33,6 @@ AT_EVERY_EVALUATION = "gradient_flow"
 """Already measured during training, so it is not measured again by default."""
 
 MAX_SHOWN = 24
-
-Headlines = dict[str, dict[str, float]]
-"""The numbers to show, by run id and name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--probes",
         metavar="NAME,...",
-        type=lambda text: text.split(","),
+        type=terminal.names,
         default=[*known],
         help=f"probes listed below, or dotted names of your own classes (default: {','.join(known)})",
     )
@@ -80,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     labels = label_runs(load_runs(arguments.folder)).set_index("run_id")
     use_compilation_cache()
     use_devices(None)
-    headlines: Headlines = {}
+    metrics: dict[str, pa.Table] = {}
     try:
         for number, folder in enumerate(jobs, 1):
-            headlines |= _probe(folder, probes, arguments.size, f"{number}/{len(jobs)} {folder.name}")
+            metrics |= _probe(folder, probes, arguments.size, f"{number}/{len(jobs)} {folder.name}")
     finally:
-        if headlines:
-            _show(headlines, probes, labels)
-    if not headlines:
+        if metrics:
+            _show(metrics, probes, labels)
+    if not metrics:
         raise UserError(f"{arguments.folder}: every run with a checkpoint diverged; expected one that did not")
     if len(folders) > len(jobs):
         print(f"{len(folders) - len(jobs)} jobs without a checkpoint were left out")
@@ -119,8 +117,8 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
     return [make_probe(name, f"--probes {name}", given[name]) for name in names]
 
 
-def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> Headlines:
-    """Probes every run of a job, records the results, and returns the numbers to show."""
+def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> dict[str, pa.Table]:
+    """Probes every run of a job, records the results, and returns the probes' metrics by run id."""
     resolved, _ = read_config(folder)
     with Records(folder, resolved) as records:
         job = load_job(folder)
@@ -130,39 +128,32 @@ def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> Head
             print(f"{diverged.sum()} of {len(diverged)} runs diverged and are not probed: {folder}")
         if diverged.all():
             return {}
-        headlines: Headlines = {run: {} for run in ids if run is not None}
         found: list[tables.Tables] = []
         console = Console(file=sys.stderr)
         model, tasks = job.program.template, job.program.tasks
         for probe in track(probes, label, console=console, transient=True, disable=not console.is_terminal):
             measured = job.program.measure(probe, job.states, size)
             found.append(tables.probe_tables(probe, measured, model, tasks, ids, job.step))
-            for run, own in zip(ids, measured, strict=True):
-                if run is not None:
-                    headlines[run] |= probe.headline(own, model)
-        written = tables.merged(*found)
-        written.pop("metrics", None)  # keep those from training
+        written = tables.merged({"metrics": SCHEMAS["metrics"].empty_table()}, *found)
+        metrics = written.pop("metrics")  # not recorded: keep those from training
         records.write_probed(written)
     if written:
         print(f"written: {', '.join(written)} of {folder}", file=sys.stderr)
-    return headlines
+    return {run: metrics.filter(pc.field("run_id") == run) for run in ids if run is not None}
 
 
-def _show(headlines: Headlines, probes: Sequence[Probe], labels: pd.DataFrame) -> None:
-    """Prints a table of what was measured, one row per run."""
+def _show(metrics: dict[str, pa.Table], probes: Sequence[Probe], labels: pd.DataFrame) -> None:
+    """Prints a table of the probes' headlines, one row per run."""
     meanings = {name: meaning for probe in probes for name, meaning in probe.headlines.items()}
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("")
-    for heading in ("seed", *meanings):
-        table.add_column(Text(heading), justify="right")
-    for run, own in list(headlines.items())[:MAX_SHOWN]:
-        numbers = [own.get(name, np.nan) for name in meanings]
-        texts = ["-" if np.isnan(number) else f"{number:.3g}" for number in numbers]
+    table = terminal.table("", "seed", *(name.replace("_", " ") for name in meanings))
+    for run, rows in list(metrics.items())[:MAX_SHOWN]:
+        numbers = dict(zip(rows["metric"].to_pylist(), rows["value"].to_pylist(), strict=True))
+        texts = [f"{numbers[name]:.3g}" if name in numbers else "-" for name in meanings]
         label = labels.loc[run]
         table.add_row(Text(f"{label['panel']}: {label['line']}", style="bold"), str(label["seed"]), *texts)
-    console = Console(file=sys.stdout, highlight=False)
+    console = terminal.console()
     console.print(table)
-    if len(headlines) > MAX_SHOWN:
-        console.print(f"and {len(headlines) - MAX_SHOWN} more")
+    if len(metrics) > MAX_SHOWN:
+        console.print(f"and {len(metrics) - MAX_SHOWN} more")
     for name, meaning in meanings.items():
-        console.print(Text(f"{name}: {meaning}", style="dim"), soft_wrap=True)
+        console.print(Text(f"{name.replace('_', ' ')}: {meaning}", style="dim"), soft_wrap=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnbench.commands import terminal
 from rnnbench.config.messages import describe
 from rnnbench.figures.page import PAGE, write_report
 from rnnbench.probes.finding import drawers
@@ -25,15 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "curves, score breakdowns, gradient flow, gates word by word, completed sentences, the runs' "
         "configurations, and failures.",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+    terminal.add_results_folder(parser)
     parser.add_argument("--output", metavar="FILE", type=Path, help="the page to write (default: DIR/report.html)")
-    parser.add_argument(
-        "--probes",
-        metavar="NAME,...",
-        type=lambda text: text.split(","),
-        default=[],
-        help="dotted names of your own probes, to draw their figures too",
-    )
+    terminal.add_drawn_probes(parser)
     arguments = parser.parse_args(argv)
     path = write_report(arguments.folder, arguments.output or arguments.folder / PAGE, drawers(arguments.probes))
     print(f"written: {path}", file=sys.stderr)

@@ -46,17 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Shows results: for every task the cells' scores, broken down (median, minimum and maximum over "
         "seeds), and how the models complete the task's sentences. Draws all figures.",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+    terminal.add_results_folder(parser)
     parser.add_argument(
         "--figures", metavar="DIR2", type=Path, help="where the figures are written (default: DIR/figures)"
     )
-    parser.add_argument(
-        "--probes",
-        metavar="NAME,...",
-        type=lambda text: text.split(","),
-        default=[],
-        help="dotted names of your own probes, to draw their figures too",
-    )
+    terminal.add_drawn_probes(parser)
     arguments = parser.parse_args(argv)
     runs = load_runs(arguments.folder)
     scores, showcase = load_scores(arguments.folder), load_showcase(arguments.folder)

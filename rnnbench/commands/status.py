@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Shows the progress of the runs: finished, diverged, running, interrupted (the same command "
         "resumes them) or missing (part of a sweep, but not started), and an estimate of the time left.",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one sweep or of many (output=DIR)")
+    terminal.add_results_folder(parser)
     arguments = parser.parse_args(argv)
     runs, seconds_per_step, busy = _read(arguments.folder)
 

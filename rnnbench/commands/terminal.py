@@ -1,6 +1,8 @@
-"""How all commands print: one style of table, and one width if the output is not a terminal."""
+"""What commands have in common: the arguments that several take, one style of table, and one width for files."""
 
+import argparse
 import sys
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -25,3 +27,24 @@ def table(*headings: str) -> Table:
     for column, heading in enumerate(headings):
         table.add_column(Text(heading), justify="right" if column else "left")
     return table
+
+
+def add_results_folder(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument `folder`, which contains results."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+
+
+def add_drawn_probes(parser: argparse.ArgumentParser) -> None:
+    """Adds `--probes`, the names of probes to draw besides the built-in ones."""
+    parser.add_argument(
+        "--probes",
+        metavar="NAME,...",
+        type=names,
+        default=[],
+        help="dotted names of your own probes, to draw their figures too",
+    )
+
+
+def names(text: str) -> list[str]:
+    """Returns names that are separated by commas."""
+    return text.split(",")

@@ -29,7 +29,7 @@ class Probe(abc.ABC):
         tables: the columns of each table that it fills, besides `run_id` and `step`, which rnnbench adds.
         figures: for each table, the dotted names of the functions that draw it, each `(table, runs) -> Figure`. A
             function that also takes a `run_id` draws a single run, and is called for one run of each cell.
-        headlines: the meaning of each number shown in the terminal, by the number's name.
+        headlines: the meaning of each number that `headline` returns, by the number's name.
     """
 
     name: ClassVar[str]
@@ -62,7 +62,10 @@ class Probe(abc.ABC):
         """
 
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
-        """Returns the numbers shown in the terminal, by their names in `headlines`; none by default."""
+        """Returns the few numbers that describe the model, by their names in `headlines`; none by default.
+
+        They are recorded in `metrics`, in the split "probe", and shown in the terminal.
+        """
         del measured, model
         return {}
 

@@ -36,7 +36,7 @@ class GradientFlow(Probe):
     figures: ClassVar = {
         "gradient_flow": ("rnnbench.figures.gradients.gradient_flow", "rnnbench.figures.gradients.gradient_map"),
     }
-    headlines: ClassVar = {"half-life": "steps back over which the gradient of the top layer's first state halves"}
+    headlines: ClassVar = {"half_life": "steps back over which the gradient of the top layer's first state halves"}
 
     def measure(self, model: Model, task: Task, batch: Example, answer: int) -> PyTree:
         """Returns the mean norm and its quantiles, `(4, time)`, by (layer, state)."""
@@ -65,7 +65,7 @@ class GradientFlow(Probe):
     def headline(self, measured: PyTree, model: Model) -> dict[str, float]:
         """Returns the half-life of the top layer's first state."""
         top = len(model.layers) - 1
-        return {"half-life": decay(measured[top, first_state(model.layers[top])][0])["half_life"]}
+        return {"half_life": decay(measured[top, first_state(model.layers[top])][0])["half_life"]}
 
 
 def state_gradients(model: Model, task: Task, batch: Example) -> list[PyTree]:

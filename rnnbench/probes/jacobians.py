@@ -60,9 +60,9 @@ class Jacobians(Probe):
         "spectra": ("rnnbench.figures.jacobians.singular_values", "rnnbench.figures.jacobians.lyapunov_exponents")
     }
     headlines: ClassVar = {
-        "|dh_T/dh_t|": "norm of the Jacobian of the top layer's first state over the longest lag",
-        "Lyapunov": "the largest Lyapunov exponent of the top layer, in 1 / step",
-        "radius": "the largest spectral radius of a recurrent kernel of the top layer",
+        "jacobian_norm": "norm of dh_T/dh_t, of the top layer's first state over the longest lag",
+        "lyapunov_exponent": "the largest Lyapunov exponent of the top layer, in 1 / step",
+        "spectral_radius": "the largest spectral radius of a recurrent kernel of the top layer",
     }
 
     def __init__(self, lags: Sequence[int] | None = None, sequences: int = 8, exponents: int = 64) -> None:
@@ -129,9 +129,9 @@ class Jacobians(Probe):
         longest = max(lag for layer, kind, _, lag in spectra if (layer, kind) == (top, "singular_value"))
         radii = [spectral_radius(kernel) for kernel in kernels[top].values()]
         return {
-            "|dh_T/dh_t|": float(spectra[top, "singular_value", first_state(model.layers[top]), longest].max()),
-            "Lyapunov": float(spectra[top, "lyapunov_exponent", ",".join(names), 0].max()),
-            "radius": max(radii, default=float("nan")),
+            "jacobian_norm": float(spectra[top, "singular_value", first_state(model.layers[top]), longest].max()),
+            "lyapunov_exponent": float(spectra[top, "lyapunov_exponent", ",".join(names), 0].max()),
+            "spectral_radius": max(radii, default=float("nan")),
         }
 
 

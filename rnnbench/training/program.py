@@ -51,8 +51,10 @@ def _test_set(task: Task, size: int) -> Example:
 
 
 @functools.lru_cache(maxsize=128)
-def _probe_set(task: Task, size: int) -> Example:
-    return jax.device_get(jax.jit(lambda: task.probe_set(size), compiler_options=RUNS_ONCE)())
+def _probe_set(task: Task, size: int) -> tuple[Example, int]:
+    """Returns a task's probe set, and the step of its answer. Both take longer to find than most probes take."""
+    batch = jax.device_get(jax.jit(lambda: task.probe_set(size), compiler_options=RUNS_ONCE)())
+    return batch, answer_step(task, batch)
 
 
 class Program:
@@ -299,7 +301,7 @@ class Program:
         Raises:
             UserError: the probe rejects its input.
         """
-        answers = {task: answer_step(task, _probe_set(task, size)) for task in self._distinct}
+        answers = {task: _probe_set(task, size)[1] for task in self._distinct}
         measured: dict[int, PyTree] = {}
         for answer in dict.fromkeys(answers.values()):  # a probe's computation may depend on the answer's step
             compiled, sets = self._measurement(probe, size, answer)
@@ -316,7 +318,7 @@ class Program:
                 batch = jax.tree.map(lambda x: x[which], sets)
                 return probe.measure(self.model(params), self._task(numbers), batch, answer)
 
-            sets = self._place([_probe_set(task, size) for task in self._distinct], P(None))
+            sets = self._place([_probe_set(task, size)[0] for task in self._distinct], P(None))
             self._measuring[probe, size, answer] = jax.jit(self._spread(measure, (P(None),), self.state_spec)), sets
         return self._measuring[probe, size, answer]
 

@@ -20,7 +20,7 @@ LIVE_WIDTH, FINAL_WIDTH = 40, 16
 NOTEBOOK_WIDTH = 100
 """Characters of a line below a cell."""
 
-LOGARITHMIC = ("loss", "mse", "gradient", "half-life")
+LOGARITHMIC = ("loss", "mse", "gradient", "half life")
 """Numbers with one of these words in their name are drawn on a logarithmic scale; shares like an accuracy are not."""
 
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -1,11 +1,12 @@
 """The host's loop: for each segment, train, evaluate, record and checkpoint; resume where training stopped."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
+import pyarrow as pa
 
 from rnnbench.config.identity import recorded, run_id
 from rnnbench.config.schema import Config
@@ -15,6 +16,7 @@ from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
+from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed, program, tables
@@ -116,6 +118,13 @@ class Session:
         self.logger = PopulationLogger(configs if distributed.is_leader() else [])
         self.program = program.program(configs)
         self.program.compile()
+        score = self.program.tasks[0].score
+        self.shown_at_end = {"loss": ("train", "loss"), f"test {score}": ("test", score)}
+        self.shown = {
+            **self.shown_at_end,
+            "|gradient|": ("train", "grad_norm"),
+            **{name.replace("_", " "): ("probe", name) for probe in self.at_evaluation for name in probe.headlines},
+        }
 
     def run(self, records: Records | Unrecorded) -> list[Row]:
         """Trains to the end, and returns the runs' rows."""
@@ -141,25 +150,26 @@ class Session:
 
         if len(self.configs) > 1 and leads:
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
+        metrics = SCHEMAS["metrics"].empty_table()  # stays empty if an earlier session took the last step
         with JobProgress(self.label, steps, step, silent=not leads) as progress:
             if restored is None:
                 self._evaluate(0, states, {}, 1)
             while step < steps and not self.runs_table.nothing_left(self.config.train.stop_when_solved):
                 first, step = step + 1, min(step + self.config.train.eval_every, steps)
                 states, scalars = self.program.segment(states)
-                numbers = self._evaluate(step, states, distributed.fetch(scalars), first)
+                metrics = self._evaluate(step, states, distributed.fetch(scalars), first)
                 self.checkpoints.save(step, states)
-                progress.update(step, numbers)
+                progress.update(step, _medians(metrics, self.shown))
             self._finish(step, states)
             reached = max(row["step"] for row in self.runs_table.rows)
-            progress.close(reached, self.runs_table.statuses(), self._scores())
+            progress.close(reached, self.runs_table.statuses(), _medians(metrics, self.shown_at_end))
         return self.runs_table.rows
 
     def _first_states(self) -> RunState:
         return self.program.place([self.program.init(config) for config in self.configs])
 
-    def _evaluate(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int) -> dict[str, float]:
-        """Evaluates and records the segment that ended at `step`. Returns the numbers to show as progress.
+    def _evaluate(self, step: int, states: RunState, scalars: dict[str, np.ndarray], first: int) -> pa.Table:
+        """Evaluates and records the segment that ended at `step`. Returns its rows of `metrics`.
 
         Args:
             step: training steps done.
@@ -177,23 +187,19 @@ class Session:
         ids = runs.left()
 
         trained = tables.train_metrics(scalars, began, first, done, every)
-        losses = tables.last_losses(trained)
+        losses = tables.last_values(trained, "train", "loss")
         runs.evaluate(step, summaries, [losses.get(run, np.nan) for run in runs.run_ids])
-        probed, headlines = self._measure(self.at_evaluation, self.config.probe.size, step, states, ids)
         recorded_now = tables.merged(
             {
                 "metrics": trained,
                 "scores": tables.scores(tests, self.program.tasks, self.program.test_sets, ids, step),
             },
             {"metrics": tables.evaluation_metrics(summaries, ids, step)},
-            *probed,
+            *self._measure(self.at_evaluation, step, states, ids),
         )
         self._write(step, recorded_now)
         self.records.set_runs(runs.rows)
-        shown = self._scores()
-        if "grad_norm" in scalars:
-            shown["|gradient|"] = float(np.median(scalars["grad_norm"][:, -1]))
-        return shown | headlines
+        return recorded_now["metrics"]
 
     def _summaries(self, tests: dict[str, np.ndarray]) -> list[dict[str, float]]:
         return [
@@ -202,20 +208,14 @@ class Session:
         ]
 
     def _measure(
-        self, probes: Sequence[Probe], size: int, step: int, states: RunState, ids: Sequence[str | None]
-    ) -> tuple[list[tables.Tables], dict[str, float]]:
-        """Returns what probes record for the runs with an id, and the medians of their headlines over these runs."""
-        probed: list[tables.Tables] = []
-        headlines: dict[str, float] = {}
-        model = self.program.template
-        for probe in probes:
-            measured = self.program.measure(probe, states, size)
-            probed.append(tables.probe_tables(probe, measured, model, self.program.tasks, ids, step))
-            own = [probe.headline(of_run, model) for of_run, run in zip(measured, ids, strict=True) if run]
-            headlines |= {
-                name: float(np.median([numbers[name] for numbers in own])) for name in (own[0] if own else ())
-            }
-        return probed, headlines
+        self, probes: Sequence[Probe], step: int, states: RunState, ids: Sequence[str | None]
+    ) -> list[tables.Tables]:
+        """Returns the tables of each probe, for the runs with an id."""
+        model, tasks, size = self.program.template, self.program.tasks, self.config.probe.size
+        return [
+            tables.probe_tables(probe, self.program.measure(probe, states, size), model, tasks, ids, step)
+            for probe in probes
+        ]
 
     def _write(self, step: int, found: tables.Tables) -> None:
         found = {name: table for name, table in found.items() if table.num_rows}
@@ -227,7 +227,7 @@ class Session:
         runs = self.runs_table
         runs.finish()
         ids = runs.left()
-        probed, _ = self._measure(self.at_end, self.config.probe.size, step, states, ids)
+        probed = self._measure(self.at_end, step, states, ids)
         whole = distributed.fetch(states.params)
         shown = {}
         for i, (task, run) in enumerate(zip(self.program.tasks, ids, strict=True)):
@@ -239,13 +239,11 @@ class Session:
         self.records.finish(runs.rows)
         self.logger.finish([row["status"] for row in runs.rows])
 
-    def _scores(self) -> dict[str, float]:
-        """Returns the medians over the runs of the last training loss and test score."""
-        score, rows = self.program.tasks[0].score, self.runs_table.rows
-        return {
-            "loss": float(np.median([row.get("final.train.loss", np.nan) for row in rows])),
-            f"test {score}": float(np.median([row.get(f"final.{score}", np.nan) for row in rows])),
-        }
+
+def _medians(metrics: pa.Table, shown: Mapping[str, tuple[str, str]]) -> dict[str, float]:
+    """Returns the medians of metrics over the runs that have them, by the name under which each is shown."""
+    values = {name: [*tables.last_values(metrics, *which).values()] for name, which in shown.items()}
+    return {name: float(np.median(own)) for name, own in values.items() if own}
 
 
 def _probes(names: Sequence[str], path: str) -> list[Probe]:

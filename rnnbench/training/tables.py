@@ -46,10 +46,10 @@ def train_metrics(
     return make_table(SCHEMAS["metrics"], parts)
 
 
-def last_losses(train: pa.Table) -> dict[str, float]:
-    """Returns each run's last loss by run id, from rows that `train_metrics` returned."""
-    losses = train.filter(pc.equal(train["metric"], "loss"))
-    return dict(zip(losses["run_id"].to_pylist(), losses["value"].to_pylist(), strict=True))
+def last_values(metrics: pa.Table, split: str, metric: str) -> dict[str, float]:
+    """Returns each run's last value of a metric by run id, from rows of `metrics` in the order of their steps."""
+    rows = metrics.filter((pc.field("split") == split) & (pc.field("metric") == metric))
+    return dict(zip(rows["run_id"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 
 def evaluation_metrics(summaries: Sequence[Mapping[str, float]], run_ids: Sequence[str | None], step: int) -> pa.Table:
@@ -117,7 +117,7 @@ def probe_tables(
     run_ids: Sequence[str | None],
     step: int,
 ) -> Tables:
-    """Returns the tables of a probe, and the rows that it adds to `metrics`. Empty tables are left out.
+    """Returns the tables of a probe, and its rows of `metrics`, which include its headline. Empty tables are left out.
 
     Args:
         probe: the probe.
@@ -136,10 +136,16 @@ def probe_tables(
     for own, task, run_id in zip(measured, tasks, run_ids, strict=True):
         if run_id is None:
             continue
+        key = {"run_id": run_id, "step": step}
         for name, rows in probe.rows(own, model, task).items():
             if name not in parts:
                 raise ValueError(f"probe {probe.name}: expected rows of {', '.join(schemas)}, got some of {name!r}")
-            parts[name] += [{"run_id": run_id, "step": step, **part} for part in rows]
+            parts[name] += [{**key, **part} for part in rows]
+        parts["metrics"] += [
+            {**key, "split": "probe", "metric": name, "value": value}
+            for name, value in probe.headline(own, model).items()
+            if not np.isnan(value)
+        ]
     return {name: make_table(schemas[name], own) for name, own in parts.items() if own}
 
 

@@ -99,22 +99,22 @@ def test_a_terminal_shows_each_number_live(terminal: Terminal) -> None:
         assert lines == ["  compiling ..."]
 
         job.update(10, {"loss": 1.0, "test accuracy": 0.25})
-        job.update(20, {"loss": 0.1, "test accuracy": 0.5, "half-life": 3.0})
+        job.update(20, {"loss": 0.1, "test accuracy": 0.5, "half life": 3.0})
         job._view.refresh()
         bar, *lines = terminal.screen()
         assert re.fullmatch("copy gru seed 0 ━+╺━+ 20/30 .*", bar)
         assert lines == [
             "  loss               0.1  █▁",
             "  test accuracy      0.5  ▁█",
-            "  half-life            3   ▁",
+            "  half life            3   ▁",
         ]
 
-        job.update(30, {"test accuracy": 1.0, "half-life": math.inf})
+        job.update(30, {"test accuracy": 1.0, "half life": math.inf})
         job._view.refresh()
         assert terminal.screen()[1:] == [
             "  loss               0.1  █▁ ",
             "  test accuracy        1  ▁▃█",
-            "  half-life            ∞   ▁ ",
+            "  half life            ∞   ▁ ",
         ]
     assert terminal.screen() == []
 
@@ -172,11 +172,11 @@ def test_a_pipe_gets_a_plain_line_now_and_then(piped: io.StringIO, monkeypatch: 
     with JobProgress("copy gru seed 0", 50, 0) as job:
         for index, half_life in enumerate([4.0, math.inf, 5.0, 6.0, 7.0], start=1):
             now = next(clock)
-            job.update(10 * index, {"loss": 1 / index, "half-life": half_life})
+            job.update(10 * index, {"loss": 1 / index, "half life": half_life})
         job.close(50, "finished", {"loss": 0.2})
     assert piped.getvalue().splitlines() == [
-        "copy gru seed 0  step 20/50  loss 0.5  half-life ∞",
-        "copy gru seed 0  step 40/50  loss 0.25  half-life 6",
+        "copy gru seed 0  step 20/50  loss 0.5  half life ∞",
+        "copy gru seed 0  step 40/50  loss 0.25  half life 6",
         "copy gru seed 0  finished at step 50  loss 0.2  (100.0 s)",
     ]
 
@@ -226,16 +226,16 @@ def test_a_notebook_shows_each_number_live_and_keeps_a_line(
     notebook: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     say("two runs in one program")
-    train({"loss": 1.0}, {"loss": 0.1, "half-life": 3.0})
+    train({"loss": 1.0}, {"loss": 0.1, "half life": 3.0})
     [said], [first, *views, last] = notebook
     assert said == "two runs in one program"
     assert re.fullmatch(r"copy gru seed 0 +0/20 .*\n  compiling \.\.\.", first)
     assert [re.findall(r"\d+/20", view) for view in views] == [["10/20"], ["20/20"]]
     assert [view.splitlines()[1:] for view in views] == [
         ["  loss        1  ▁"],
-        ["  loss           0.1  █▁", "  half-life        3   ▁"],
+        ["  loss           0.1  █▁", "  half life        3   ▁"],
     ]
-    assert re.fullmatch(r"copy gru seed 0  finished at step 20  loss 0\.1  half-life 3  \(\d+\.\d s\)", last)
+    assert re.fullmatch(r"copy gru seed 0  finished at step 20  loss 0\.1  half life 3  \(\d+\.\d s\)", last)
     assert capsys.readouterr() == ("", "")
 
 

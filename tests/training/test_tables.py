@@ -11,7 +11,7 @@ from rnnbench.cells import VanillaRNN
 from rnnbench.model import Model
 from rnnbench.probes import Probe
 from rnnbench.tasks import Adding
-from rnnbench.training.tables import bins, last_losses, probe_tables, train_metrics
+from rnnbench.training.tables import bins, last_values, probe_tables, train_metrics
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_train_metrics_are_means_over_windows_named_by_their_last_step() -> None
     assert rows.to_pydict() == {
         "run_id": ["a", "a"], "step": [8, 10], "split": ["train"] * 2, "metric": ["loss"] * 2, "value": [3.0, 15.0],
     }  # fmt: skip
-    assert last_losses(rows) == {"a": 15.0}
+    assert last_values(rows, "train", "loss") == {"a": 15.0}
 
 
 def test_train_metrics_leave_out_runs_and_steps_that_were_not_done() -> None:
