@@ -94,8 +94,9 @@ def test_matmuls_multiply_in_the_type_that_is_asked_for(compose: Compose) -> Non
     assert "bf16" not in jax.jit(plain._segment).lower(one).as_text()
 
 
-def test_segments_compile_once(compose: Compose) -> None:
-    config = compose("model=gru")
+@pytest.mark.parametrize("task", ["adding", "copy"])  # their answers: at the last step, and at several steps
+def test_segments_compile_once(compose: Compose, task: str) -> None:
+    config = compose("model=gru", f"task={task}")
     shared = program([config], jax.local_devices()[:2])
     states = shared.place([shared.init(config)])
     compilations: list[str] = []

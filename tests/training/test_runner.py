@@ -110,6 +110,16 @@ def test_a_crash_while_it_finishes_loses_nothing(
     assert bytes_of(crashed) == bytes_of(uninterrupted)
 
 
+def test_what_is_shown_leaves_diverged_runs_out(compose: Compose, output: str, capsys) -> None:
+    rates = (1e-3, 1e30)
+    config = [f"output={output}", "optimizer=sgd", "train.clip_norm=null"]
+    with pytest.raises(DivergedError, match="1 of 2 runs diverged"):
+        runner.train(*(compose(*config, f"optimizer.learning_rate={rate}") for rate in rates))
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "at step" in line]
+    [good] = rnnbench.load_runs(output).query("status == 'finished'").to_dict("records")
+    assert f"1 finished, 1 diverged at step 8  loss {good['final.train.loss']:.3g}  test mse" in line
+
+
 def test_another_config_gets_a_folder_of_its_own(compose: Compose, output: str) -> None:
     runner.train(compose(f"output={output}"))
     runner.train(compose(f"output={output}", "optimizer.learning_rate=0.002"))

@@ -63,6 +63,26 @@ class Undeclared(Probe):
         return {measured: [{"value": 1.0}]}
 
 
+class Headlined(Undeclared):
+    """A probe with numbers for the terminal, one of which this model does not have."""
+
+    headlines: ClassVar = {"rank": "the rank", "radius": "the radius"}
+
+    def headline(self, measured, model):
+        return {"rank": 2.0, "radius": float("nan")}
+
+
+def test_headlines_are_recorded_as_metrics() -> None:
+    task = Adding(4)
+    model = Model(VanillaRNN, task, hidden_size=2, rngs=nnx.Rngs(0))
+    found = probe_tables(Headlined(), ["declared"] * 2, model, [task] * 2, ["a", None], 3)
+    assert found["metrics"].to_pylist() == [
+        {"run_id": "a", "step": 3, "split": "probe", "metric": "rank", "value": 2.0},
+    ]
+    assert last_values(found["metrics"], "probe", "rank") == {"a": 2.0}
+    assert last_values(found["metrics"], "train", "rank") == {}
+
+
 def test_probes_keep_to_the_tables_that_they_declare() -> None:
     task = Adding(4)
     model = Model(VanillaRNN, task, hidden_size=2, rngs=nnx.Rngs(0))
