@@ -8,10 +8,7 @@ from rnnbench.analysis.labels import cell_label
 from rnnbench.analysis.selection import at_last_step, top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures.colours import setting_looks
-from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.panels import draw_states, grid, panels_of
-from rnnbench.figures.states import state_dashes
+from rnnbench.figures.panels import grid, states_figure
 from rnnbench.figures.style import plain, styled
 
 LONGEST = 1e6
@@ -96,15 +93,11 @@ def time_constants(retention: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = means.merge(runs, on="run_id")
     if table.empty:
         raise UserError("no retention of states was recorded (rnnbench probe RUN records it)")
-    looks, dashes = setting_looks(runs), state_dashes(table)
-    figure, panels = grid(panels_of(runs, table))
-    for name, axes in panels.items():
-        draw_states(axes, table[table["panel"] == name], looks, dashes, "share", "steps")
+    figure, panels = states_figure(table, runs, "share", "steps")
+    for axes in panels.values():
         axes.set_yscale("log")
         axes.set_xlim(0, 100)
         axes.set_xticks(np.arange(0, 101, 25))
         axes.set_xlabel("units, in % of all")
         axes.set_ylabel("time constant (steps)")
-        axes.grid(axis="y")
-    legend(figure, table, looks, states_legend(table))
     return figure

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnbench.analysis.selection import at_last_step, relative_flow, top_layer
+from rnnbench.analysis.selection import relative_flow, top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
 from rnnbench.figures.colours import GREY, setting_looks, settings
 from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
+from rnnbench.figures.panels import draw_seeds, grid, panels_of, states_figure
 from rnnbench.figures.states import layers, state_dashes, states
 from rnnbench.figures.style import plain, styled
 
@@ -35,17 +35,13 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         UserError: no gradient flow was recorded.
     """
     runs = label_runs(runs)
-    flow = flow[flow["run_id"].isin(runs["run_id"])]
-    if flow.empty:
-        raise UserError("no gradient flow was recorded (probe.at_evaluation=[gradient_flow] records it)")
-    moments = {
-        "at initialisation": flow[flow["step"] == 0],
-        "after training": at_last_step(flow[flow["run_id"].isin(runs["run_id"][runs["status"] == "finished"])]),
+    flow = flow.assign(last_step=flow.groupby("run_id")["step"].transform("max"))
+    table = _relative(flow[(flow["step"] == 0) | (flow["step"] == flow["last_step"])], runs)
+    tables = {
+        "at initialisation": table[table["step"] == 0],
+        "after training": table[(table["step"] == table["last_step"]) & (table["status"] == "finished")],
     }
-    tables = {moment: relative_flow(rows).merge(runs, on="run_id") for moment, rows in moments.items()}
     table = pd.concat(tables.values())
-    if table.empty:
-        raise UserError("no step has a gradient: all that was recorded are norms of 0")
     looks, dashes = setting_looks(runs), state_dashes(table)
     names = panels_of(runs, table)
     figure, panels = grid([(name, moment) for name in names for moment in tables], columns=2, sharey="row")
@@ -78,6 +74,21 @@ def gradient_flow(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     return figure
 
 
+def _relative(flow: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:
+    """Returns `relative_flow` of the labelled runs.
+
+    Raises:
+        UserError: nothing was recorded for them, or nothing but norms of 0.
+    """
+    flow = flow[flow["run_id"].isin(labelled["run_id"])]
+    if flow.empty:
+        raise UserError("no gradient flow was recorded (probe.at_evaluation=[gradient_flow] records it)")
+    table = relative_flow(flow).merge(labelled, on="run_id")
+    if table.empty:
+        raise UserError("no step has a gradient: all that was recorded are norms of 0")
+    return table
+
+
 @styled
 def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """Draws the half-life of the gradient backwards in time, for the top layer's states, against training steps.
@@ -100,15 +111,11 @@ def half_life(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     parts = table["metric"].str.split(".", expand=True)
     table = top_layer(table.assign(layer=parts[1].astype(int), state=parts[2]))
     table["value"] = np.log(2) / table["value"].where(table["value"] > 0)
-    looks, dashes = setting_looks(runs), state_dashes(table)
-    figure, panels = grid(panels_of(runs, table))
-    for name, axes in panels.items():
-        draw_states(axes, table[table["panel"] == name], looks, dashes, "step", "value")
+    figure, panels = states_figure(table, runs, "step", "value")
+    for axes in panels.values():
         axes.set_yscale("log")
         axes.set_xlabel("training steps")
         axes.set_ylabel("half-life of the gradient (steps)")
-        axes.grid(axis="y")
-    legend(figure, table, looks, states_legend(table))
     return figure
 
 
@@ -127,12 +134,7 @@ def gradient_map(flow: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         UserError: no gradient flow was recorded.
     """
     runs = label_runs(runs)
-    flow = flow[flow["run_id"].isin(runs["run_id"])]
-    if flow.empty:
-        raise UserError("no gradient flow was recorded (probe.at_evaluation=[gradient_flow] records it)")
-    table = relative_flow(top_layer(flow)).merge(runs, on="run_id")
-    if table.empty:
-        raise UserError("no step has a gradient: all that was recorded are norms of 0")
+    table = _relative(top_layer(flow), runs)
     looks, dashes = setting_looks(runs), state_dashes(table)
     maps = {
         (panel, line, state): rows

@@ -8,9 +8,9 @@ from rnnbench.analysis.selection import top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
 from rnnbench.figures.colours import GREY, setting_looks, settings
-from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.panels import draw_seeds, draw_states, grid, panels_of
-from rnnbench.figures.states import source_label, state_dashes
+from rnnbench.figures.legends import legend
+from rnnbench.figures.panels import draw_seeds, grid, panels_of, states_figure
+from rnnbench.figures.states import source_label
 from rnnbench.figures.style import styled
 
 
@@ -34,17 +34,13 @@ def singular_values(spectra: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     if table.empty:
         raise UserError("no Jacobian was recorded (rnnbench probe RUN records it)")
     table["value"] = table["value"].clip(lower=1e-12)
-    looks, dashes = setting_looks(runs), state_dashes(table)
-    figure, panels = grid(panels_of(runs, table))
-    for name, axes in panels.items():
-        draw_states(axes, table[table["panel"] == name], looks, dashes, "lag", "value", marker="o")
+    figure, panels = states_figure(table, runs, "lag", "value", marker="o", label=source_label)
+    for axes in panels.values():
         axes.axhline(1, color=GREY, linewidth=1.6, zorder=1)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("lag k (steps)")
         axes.set_ylabel("largest singular value")
-        axes.grid(axis="y")
-    legend(figure, table, looks, states_legend(table, source_label))
     return figure
 
 

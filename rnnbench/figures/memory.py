@@ -6,10 +6,8 @@ from matplotlib.figure import Figure
 from rnnbench.analysis.selection import top_layer
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
-from rnnbench.figures.colours import setting_looks
-from rnnbench.figures.legends import legend, states_legend
-from rnnbench.figures.panels import draw_states, grid, panels_of
-from rnnbench.figures.states import source_label, state_dashes
+from rnnbench.figures.panels import states_figure
+from rnnbench.figures.states import source_label
 from rnnbench.figures.style import styled
 
 
@@ -28,13 +26,9 @@ def memory(memory: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     table = top_layer(memory).merge(runs, on="run_id").dropna(subset="r2")
     if table.empty:
         raise UserError("no memory was recorded (rnnbench probe RUN records it)")
-    looks, dashes = setting_looks(runs), state_dashes(table)
-    figure, panels = grid(panels_of(runs, table))
-    for name, axes in panels.items():
-        draw_states(axes, table[table["panel"] == name], looks, dashes, "time", "r2")
+    figure, panels = states_figure(table, runs, "time", "r2", label=source_label)
+    for axes in panels.values():
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel("steps after the first input")
         axes.set_ylabel("R² of the first input")
-        axes.grid(axis="y")
-    legend(figure, table, looks, states_legend(table, source_label))
     return figure

@@ -1,6 +1,6 @@
 """Panels, and what is drawn in them: seeds, states, and the score axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from rnnbench.analysis.labels import metric_label
-from rnnbench.figures.colours import GREY, Look, settings
-from rnnbench.figures.states import Dash, states
+from rnnbench.figures.colours import GREY, Look, setting_looks, settings
+from rnnbench.figures.legends import legend, states_legend
+from rnnbench.figures.states import Dash, state_dashes, state_label, states
 from rnnbench.figures.style import plain
 
 
@@ -62,20 +63,34 @@ def draw_seeds(axes: Axes, seeds: pd.DataFrame, look: Look, label: str, dash: Da
         line.set_markevery(0.12)
 
 
-def draw_states(
-    axes: Axes,
-    rows: pd.DataFrame,
-    looks: Mapping[str, Look],
-    dashes: Mapping[tuple[str, str], Dash],
-    index: str,
-    values: str,
+def states_figure(
+    table: pd.DataFrame,
+    labelled: pd.DataFrame,
+    x: str,
+    y: str,
     marker: str = "",
-) -> None:
-    """Draws `values` against `index`, for the seeds of every setting and state."""
-    for line, look, own in settings(rows, looks):
-        for _, dash, of_state in states(own, dashes):
-            seeds = of_state.pivot(index=index, columns="run_id", values=values)
-            draw_seeds(axes, seeds, look, line, dash, marker)
+    label: Callable[[str], str] = state_label,
+) -> tuple[Figure, dict[str, Axes]]:
+    """Returns a figure that draws a column against another for the seeds of every setting and state, and its panels.
+
+    Args:
+        table: the rows to draw, merged with `labelled`.
+        labelled: from `label_runs`.
+        x: the column of the horizontal axis.
+        y: the column to draw.
+        marker: see `draw_seeds`.
+        label: what the legend calls a state.
+    """
+    looks, dashes = setting_looks(labelled), state_dashes(table)
+    figure, panels = grid(panels_of(labelled, table))
+    for name, axes in panels.items():
+        for line, look, own in settings(table[table["panel"] == name], looks):
+            for _, dash, of_state in states(own, dashes):
+                seeds = of_state.pivot(index=x, columns="run_id", values=y)
+                draw_seeds(axes, seeds, look, line, dash, marker)
+        axes.grid(axis="y")
+    legend(figure, table, looks, states_legend(table, label))
+    return figure, panels
 
 
 def score_axis(axes: Axes, rows: pd.DataFrame) -> None:
