@@ -1,7 +1,8 @@
 """Times the probes in comparison with training: `python experiments/speed/probes.py`.
 
 This measures one run of the sentence completion task on all cores, with the settings of the study quickstart. The parts
-are timed in turns, each after a call that is not timed; the script prints medians with the smallest and the largest values.
+are timed in turns, each after a call that is not timed. The script prints medians with the smallest and the largest
+values.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from rich.table import Table
 
 
 def compare(pythons: list[str], shape: str, cell: str, rounds: int) -> dict[str, Any]:
-    """Returns the milliseconds per training step in each Python, and their ratios to those of the first Python."""
+    """Returns the milliseconds per training step in each Python, and their ratios to those of the first one."""
     length, batch, hidden = SHAPES[shape]
     request = {"side": "rnnbench", "cell": cell, "length": length, "batch": batch, "hidden": hidden}
     steps = SEGMENT[shape]
@@ -28,25 +28,29 @@ def compare(pythons: list[str], shape: str, cell: str, rounds: int) -> dict[str,
                 if number >= 0:
                     timed[python].append(1e3 * seconds)
         packages = {python: at[python].packages for python in pythons}
-    ratios = {
-        python: spread([value / first for value, first in zip(values, timed[pythons[0]], strict=True)])
+    first = timed[pythons[0]]
+    versions = [
+        {
+            **packages[python],
+            "milliseconds": spread(values),
+            "times_first": spread([value / other for value, other in zip(values, first, strict=True)]),
+        }
         for python, values in timed.items()
-    }
-    milliseconds = {python: spread(values) for python, values in timed.items()}
-    return {"shape": shape, "cell": cell, "packages": packages, "milliseconds": milliseconds, "times_first": ratios}
+    ]
+    return {"shape": shape, "cell": cell, "versions": versions}
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """Returns a table of the medians, and for ratios also the smallest and the largest value."""
     view = Table("", "Python", "JAX", "ms a step", "times the first", box=box.SIMPLE)
     for row in rows:
-        for python, packages in row["packages"].items():
-            ratio = row["times_first"][python]
+        for version in row["versions"]:
+            ratio = version["times_first"]
             view.add_row(
                 f"{row['shape']} {row['cell']}",
-                packages["python"],
-                packages["jax"],
-                f"{row['milliseconds'][python]['median']:.2f}",
+                version["python"],
+                version["jax"],
+                f"{version['milliseconds']['median']:.2f}",
                 f"{ratio['median']:.3f} ({ratio['min']:.3f}..{ratio['max']:.3f})",
             )
     return view
