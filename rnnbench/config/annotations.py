@@ -56,6 +56,8 @@ def in_words(hint: Any) -> str:
             words.append("the keys " + ", ".join(field.name for field in dataclasses.fields(part)))
         elif _is_function(part):
             words.append("the dotted name of a function")
+        elif typing.get_origin(part) is list:
+            words.append(f"a list, each item {in_words(typing.get_args(part)[0])}")
         else:
             with contextlib.suppress(Exception):
                 words += [word for word, value in WORDS.items() if _bearable(value, part)][:1]

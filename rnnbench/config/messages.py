@@ -15,6 +15,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from omegaconf import ListConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rnnbench.config.annotations import as_yaml, in_words
@@ -77,6 +78,11 @@ def describe_config(error: OmegaConfBaseException) -> str:
             hint = typing.get_type_hints(error.object_type).get(error.key, hint)
         return f"{path}: expected {in_words(hint)}, got {as_yaml(error.value)}"
     text = str(error.msg or error).splitlines()[0]
+    if text.startswith("Cannot merge"):
+        wanted, given = "keys and values", "a list"
+        if isinstance(error.parent_node, ListConfig):
+            wanted, given = given, wanted
+        return f"{path}: expected {wanted}, got {given}"
     if text.endswith("does not support deletion"):
         return f"{path}: cannot be deleted; without it on the command line, it has its default"
     if isinstance(error, MissingMandatoryValue):
@@ -94,12 +100,14 @@ def describe_config(error: OmegaConfBaseException) -> str:
 
 def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
     """Returns the message for an error that Hydra does not handle, given the overrides that caused it."""
-    if "Config group override" in str(error):
-        for override in overrides:
-            group, _, option = override.partition("=")
-            if group in GROUPS and (option == "null" or not re.match(r"\w", option)):
-                off = "; logger=none switches it off" if group == "logger" else ""
-                return f"{group}: expected the name of an option, got {option}{off}"
+    for override in overrides:
+        key, _, option = override.lstrip("+").partition("=")
+        group, dot, _ = key.partition(".")
+        if key in GROUPS and (option == "null" or not re.match(r"\w", option)):
+            off = "; logger=none switches it off" if key == "logger" else ""
+            return f"{key}: expected the name of an option, got {option}{off}"
+        if group in GROUPS and dot and "Unexpected type for root: NoneType" in str(error):
+            return f"{key}: there is no {group} to which this could belong; {group}=NAME selects one"
     return f"cannot compose the configuration: {error}"
 
 
@@ -127,6 +135,8 @@ def _missing(error: MissingConfigException) -> str:
     group, _, option = missing.rpartition("/")
     if not group:
         return f"cannot find the configuration {missing!r} (--config-name)"
+    if error.options is None and group in GROUPS:
+        return f"{group}: expected the name of an option, got {option!r}"
     if error.options is None:
         return f"{group}: unknown group; the groups are {', '.join(GROUPS)}{did_you_mean(group, GROUPS)}"
     options = ", ".join(error.options)

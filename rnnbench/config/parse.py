@@ -7,10 +7,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.config.annotations import as_yaml
+from rnnbench.config.annotations import as_yaml, fits, in_words
 from rnnbench.config.identity import foldable
 from rnnbench.config.messages import describe_config
 from rnnbench.config.metadata import keys
@@ -27,7 +27,12 @@ def parse(cfg: DictConfig) -> Config:
         # Choosing an empty group (logger=none) switches the logger off.
         values["logger"] = values.get("logger") or None
         # Merging plain values into the schema refuses unknown keys that were added by `+key=value`.
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        for key in keys(Config):  # OmegaConf does not check that the items of a list are no lists themselves
+            items = OmegaConf.select(merged, key.path)
+            if isinstance(items, ListConfig) and not fits(found := OmegaConf.to_container(items), key.hint):
+                raise UserError(f"{key.path}: expected {in_words(key.hint)}, got {as_yaml(found)}")
+        config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(describe_config(error)) from error
     assert isinstance(config, Config)

@@ -179,7 +179,9 @@ def test_ctrl_c_and_the_same_command(tiny: list[str], tmp_path: Path) -> None:
             )
             try:
                 deadline = time.monotonic() + 120
-                while len(list(tmp_path.glob("results/*/metrics/*.parquet"))) < before + parts:
+                while len(list(tmp_path.glob("results/*/metrics/*.parquet"))) < before + parts or not any(
+                    path.name.isdigit() for path in tmp_path.glob("results/*/checkpoints/*")
+                ):
                     assert process.poll() is None, (tmp_path / "log").read_text()
                     assert time.monotonic() < deadline
                     time.sleep(0.1)

@@ -80,6 +80,11 @@ def test_every_key_declares_what_it_is() -> None:
         ("overwrite=maybe", "overwrite: expected true or false, got 'maybe'"),
         ("train=null", "train: expected the keys steps, batch_size, "),
         ("model.cell=3", "model.cell: expected keys and values, got 3"),
+        ("train=[1]", "train: expected keys and values, got a list"),
+        ("probe.at_end={gates: true}", "probe.at_end: expected a list, got keys and values"),
+        ("probe.at_end=[[gates]]", "probe.at_end: expected a list, each item a string, got [['gates']]"),
+        ("model=[1]", "model: expected the name of an option, got [1]"),
+        ("+logger.foo=3", "logger.foo: there is no logger to which this could belong; logger=NAME selects one"),
         ("+train.stepz=3", "train.stepz: unknown key; train has steps, batch_size, "),
         ("+train.stepz=3", "Did you mean steps?"),
         ("+optimizer.lr=3", "optimizer.lr: unknown key; optax.adam takes learning_rate, b1, "),
@@ -99,7 +104,10 @@ def test_every_key_declares_what_it_is() -> None:
             "train.matmul_precision=half",
             "train.matmul_precision: expected one of bfloat16, tensorfloat32, float32, or null, got 'half'",
         ),
-        ("probe.at_evaluation=gradient_flow", "probe.at_evaluation: expected a list, got 'gradient_flow'"),
+        (
+            "probe.at_evaluation=gradient_flow",
+            "probe.at_evaluation: expected a list, each item a string, got 'gradient_flow'",
+        ),
         ("~task.name", "task.name: expected a name for records and figures, got null"),
         (
             "model.cell._target_=nowhere.Cell",
