@@ -27,7 +27,7 @@ def parse(cfg: DictConfig) -> Config:
         # Choosing an empty group (logger=none) switches the logger off.
         values["logger"] = values.get("logger") or None
         # Merging plain values into the schema refuses unknown keys that were added by `+key=value`.
-        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        merged = OmegaConf.merge(_schema(), values)
         for key in keys(Config):  # OmegaConf does not check that the items of a list are no lists themselves
             items = OmegaConf.select(merged, key.path)
             if isinstance(items, ListConfig) and not fits(found := OmegaConf.to_container(items), key.hint):
@@ -47,6 +47,12 @@ def parse(cfg: DictConfig) -> Config:
     if config.logger is not None:
         config.logger |= checked(without_name(config.logger), "logger")
     return config
+
+
+@functools.cache
+def _schema() -> DictConfig:
+    """Returns the schema. Building it takes longer than merging values into it."""
+    return OmegaConf.structured(Config)
 
 
 def parse_members(cfg: DictConfig) -> list[Config]:
