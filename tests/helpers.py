@@ -1,18 +1,34 @@
-"""Helpers for the tests of several folders: a row of the runs table, record tables, a small model and a batch."""
+"""Helpers for the tests of several folders: training, a row of the runs table, record tables, a model and a batch."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import pyarrow as pa
 from flax import nnx
 
+from rnnbench.commands import cli
 from rnnbench.model import Model
 from rnnbench.probes.finding import built_in
 from rnnbench.records.schemas import SCHEMAS, make_table, table_schema
 from rnnbench.tasks.base import Example, Task
 
 BATCH, HIDDEN = 3, 4
+
+
+def optax_promotion() -> AbstractContextManager[None]:
+    """Returns a context with JAX's default promotion rules, in which tests train.
+
+    optax promotes integers implicitly, which the strict rules of all other tests forbid.
+    """
+    return jax.numpy_dtype_promotion("standard")
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs a command line that trains or probes, and returns its exit code."""
+    with optax_promotion():
+        return cli.main(arguments)
 
 
 def row(run_id: str = "r", status: str = "running", step: int = 0, **more: Any) -> dict[str, Any]:

@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import pytest
 
 import rnnbench
 from rnnbench.commands import cli
 from rnnbench.records.writer import Records
+from tests.helpers import run_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,18 +23,15 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(
-    tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Yields a function that runs a shrunk command line in its own folder, and returns the exit code and stderr."""
+def run(tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Returns a function that runs a shrunk command line in its own folder, and returns the exit code and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*argv: str) -> tuple[int, str]:
-        code = cli.main([*tiny, *argv])
+        code = run_command([*tiny, *argv])
         return code, capsys.readouterr().err
 
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
-        yield run
+    return run
 
 
 def folder() -> Path:

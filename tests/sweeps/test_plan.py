@@ -22,6 +22,7 @@ from rnnbench.sweeps.populations import _parts
 from rnnbench.training import program as population
 from rnnbench.training import runner
 from rnnbench.training.program import program
+from tests.helpers import run_command
 
 Compose = Callable[..., Config]
 
@@ -132,8 +133,7 @@ def test_members_must_be_foldable(capsys: pytest.CaptureFixture[str], jobs: Jobs
 
 
 def sweep(tiny: list[str], output: Path, *argv: str) -> int:
-    with jax.numpy_dtype_promotion("standard"):
-        return cli.main(["-m", *tiny, f"output={output}", *argv])
+    return run_command(["-m", *tiny, f"output={output}", *argv])
 
 
 def test_more_seeds_train_what_is_missing(
