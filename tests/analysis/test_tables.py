@@ -13,7 +13,7 @@ from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_
 from rnnbench.errors import UserError
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
-from tests.helpers import row, tables_of
+from tests.helpers import record_job, row
 
 LOADERS = {"metrics": load_metrics, "scores": load_scores, "showcase": load_showcase}
 
@@ -24,14 +24,8 @@ def done(run_id, status="finished", **more):
 
 def record(folder, rows, steps=(0, 100, 200), offset=0.0, finish=True):
     """Records a job whose metric values identify the run and the step."""
-    with Records(folder, {}) as owner:
-        for step in steps:
-            columns = {"run_id": [run["run_id"] for run in rows], "step": step, "split": "test", "metric": "accuracy"}
-            value = [step + offset + int(run["run_id"], 36) / 1000 for run in rows]
-            owner.write(step, tables_of({"metrics": {**columns, "value": value}}))
-            owner.set_runs(rows)
-        if finish:
-            owner.finish(rows)
+    values = {step: [step + offset + int(run["run_id"], 36) / 1000 for run in rows] for step in steps}
+    record_job(folder, rows, {step: {"metrics": {"value": own}} for step, own in values.items()}, finish)
 
 
 def test_runs_have_their_config_in_columns(tmp_path):

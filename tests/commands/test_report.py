@@ -20,7 +20,7 @@ from rnnbench.figures.page import write_report
 from rnnbench.probes.finding import drawers
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
-from tests.helpers import tables_of
+from tests.helpers import record_job, run_row, tables_of
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
@@ -41,29 +41,21 @@ def decay(step):
 
 def record(root, model="gru", seed=0, status="finished", result=0.75, without=(), word="had", times=TIMES, **more):
     """Records a run: its score in two bins, gradients that decay over time, and the gates for one sentence."""
-    run_id = f"{len(list(root.glob('*')))}{seed}"
-    at = {"run_id": run_id, "step": 40}
-    row = {**at, "status": status, "solved_at": None, "diverged_at": 40 if status == "diverged" else None}
-    row |= {"score": "accuracy", "score_goal": "max", "task.name": "copy_memory", "model.name": model, "seed": seed}
-    row |= {"train.steps": 100, "final.accuracy": result, "chance.accuracy": 0.25}
+    run = run_row(model, seed, result, status, run_id=f"{len(list(root.glob('*')))}{seed}", **more)
     grid = [(step, time) for step in STEPS for time in times]
     units = [(time, unit) for time in range(3) for unit in range(2)]
     tables = {
-        "metrics": {**at, "step": STEPS, "split": "test", "metric": "accuracy", "value": [0.25, result, result]},
-        "scores": {**at, "metric": "accuracy", "by": "distance", "low": [1, 3], "high": [2, 4],
-                   "value": [result, result / 2], "count": 8},
-        "gradient_flow": {**at, "step": [step for step, _ in grid], "layer": 0, "state": "h",
-                          "time": [time for _, time in grid], "q10": np.nan, "q50": np.nan, "q90": np.nan,
+        "metrics": {"step": STEPS, "value": [0.25, result, result]},
+        "scores": {"value": [result, result / 2]},
+        "gradient_flow": {"step": [step for step, _ in grid], "time": [time for _, time in grid],
                           "norm": [3 * decay(step) ** (times[-1] - time) for step, time in grid]},
-        "gate_traces": {**at, "sentence": 0, "time": [time for time, _ in units], "layer": 0, "gate": "update",
+        "gate_traces": {"time": [time for time, _ in units], "gate": "update",
                         "word": [[*WORDS[:2], word][time] for time, _ in units],
                         "unit": [unit for _, unit in units], "value": np.linspace(0, 1, 6)},
-        "showcase": {**at, "prompt": f"last year , {word}", "continuation": ["need", word], "correct": [False, True],
-                     "probability": [0.25, 0.75]},
+        "showcase": {"prompt": f"last year , {word}", "continuation": ["need", word], "probability": [0.25, 0.75]},
     }  # fmt: skip
-    with Records(root / run_id, {}) as owner:
-        owner.write(40, tables_of({name: table for name, table in tables.items() if name not in without}))
-        owner.set_runs([{**row, **more}])
+    tables = {name: table for name, table in tables.items() if name not in without}
+    record_job(root / run["run_id"], [run], {40: tables})
 
 
 def written(folder: Path) -> str:
