@@ -1,5 +1,6 @@
 """Helpers for the tests of several folders: training, rows of the runs table, records, a model and a batch."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 from flax import nnx
 
 from rnnbench.commands import cli
+from rnnbench.config.schema import Config
 from rnnbench.model import Model
 from rnnbench.probes.finding import built_in
 from rnnbench.records.schemas import SCHEMAS, make_table, table_schema
@@ -39,6 +41,18 @@ def run_command(arguments: list[str]) -> int:
     """Runs a command line that trains or probes, and returns its exit code."""
     with optax_promotion():
         return cli.main(arguments)
+
+
+def run_sweep(overrides: list[str], output: Path, *axes: str) -> int:
+    """Runs a command line that trains a sweep into a folder, and returns its exit code."""
+    return run_command(["-m", *overrides, f"output={output}", *axes])
+
+
+def with_distance(config: Config, distance: int) -> Config:
+    """Returns a configuration with another task: sentence completion at one distance, a number that folds."""
+    target = "rnnbench.tasks.SentenceCompletion"
+    task = {"name": "sentence_completion", "_target_": target, "max_distance": 8, "distance": distance}
+    return dataclasses.replace(config, task=task)
 
 
 def row(run_id: str = "r", status: str = "running", step: int = 0, **more: Any) -> dict[str, Any]:

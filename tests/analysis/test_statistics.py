@@ -172,9 +172,6 @@ def test_a_p_value_with_infinite_differences_counts_every_seed() -> None:
     np.testing.assert_allclose(row["p"], 2 / 2**5)
 
 
-RATES = [0.001, 0.01]
-
-
 def grid(accuracies: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
     """Returns runs with seeds 0, 1, 2, ... for each cell and learning rate."""
     rows = [

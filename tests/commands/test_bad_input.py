@@ -68,6 +68,13 @@ def test_what_only_building_finds_leaves_no_folder(run: Run, argv: list[str], me
     assert not Path("results").exists()
 
 
+def test_a_probe_that_does_not_exist_leaves_no_folder(run: Run) -> None:
+    code, said = run("probe.at_end=[gate]")
+    assert code == 2
+    assert "probe.at_end.0: expected one of gate_traces, gates, " in said
+    assert not Path("results").exists()
+
+
 @pytest.mark.parametrize("smallest", ["train.batch_size=1", "train.test_size=1", "model.hidden_size=1"])
 def test_the_smallest_sizes_train(run: Run, smallest: str) -> None:
     assert run(smallest, "train.steps=1", "probe.size=1")[0] == 0

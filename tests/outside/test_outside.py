@@ -145,14 +145,6 @@ def test_a_probe_is_one_file(
     assert "<figcaption>draw effective rank</figcaption>" in (tmp_path / "report.html").read_text()
 
 
-def test_a_probe_that_does_not_exist_leaves_no_folder(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny: list[str]
-) -> None:
-    assert cli.main([*tiny, "probe.at_end=[gate]", f"output={tmp_path / 'out'}"]) == 2
-    assert "probe.at_end.0: expected one of gate_traces, gates, " in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("name", ["minimal_gated_unit.py", "temporal_order.py", "effective_rank.py"])
 def test_the_readme_shows_the_file_as_it_is(name: str) -> None:
     assert f"```python\n{(OUTSIDE / name).read_text()}```" in (ROOT / "README.md").read_text()
