@@ -20,6 +20,7 @@ import pytest
 
 import rnnbench
 from rnnbench.config.schema import Config
+from tests.helpers import optax_promotion
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -47,5 +48,5 @@ def compose() -> Iterator[Callable[..., Config]]:
     def compose_tiny(*overrides: str) -> Config:
         return rnnbench.compose(*TINY, *overrides)
 
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+    with optax_promotion():
         yield compose_tiny

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import pandas as pd
 import pytest
 
@@ -14,6 +13,7 @@ from rnnbench.records.folders import job_folders
 from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.step import RunState
+from tests.helpers import optax_promotion
 
 Sweep = Callable[..., list[Config]]
 TABLES = ("metrics", "scores", "gradient_flow")
@@ -24,7 +24,7 @@ def sweep(tiny: list[str], tmp_path: Path) -> Iterator[Sweep]:
     def compose(*overrides: str) -> list[Config]:
         return rnnbench.compose_sweep(*tiny, f"output={tmp_path}/results", *overrides)
 
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+    with optax_promotion():
         yield compose
 
 

@@ -1,6 +1,5 @@
-"""Compares statistics with closed forms, hand calculations and simulations, and tests `rnnbench compare`."""
+"""Compares statistics with closed forms, hand calculations and simulations."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,7 @@ import pytest
 
 from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import label_runs
-from rnnbench.commands import compare as command
 from rnnbench.errors import UserError
-from rnnbench.records.writer import Records
-from tests.helpers import tables_of
 
 
 def runs(**columns: Any) -> pd.DataFrame:
@@ -176,9 +172,6 @@ def test_a_p_value_with_infinite_differences_counts_every_seed() -> None:
     np.testing.assert_allclose(row["p"], 2 / 2**5)
 
 
-RATES = [0.001, 0.01]
-
-
 def grid(accuracies: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
     """Returns runs with seeds 0, 1, 2, ... for each cell and learning rate."""
     rows = [
@@ -217,52 +210,3 @@ def test_unequal_budgets_are_refused() -> None:
         statistics.tuned(every[every["model.name"] == "lstm"], "optimizer.learning_rate", {0, 1})
     with pytest.raises(UserError, match="expected a key of the runs' configuration"):
         statistics.tuned(every, "optimizer.rate", {0})
-
-
-def record(folder: Path, frame: pd.DataFrame) -> None:
-    rows = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
-    with Records(folder / "job", {}) as records:
-        records.set_runs(rows)
-        records.write(
-            0, tables_of({"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "accuracy", "value": 0.5}})
-        )
-        records.finish(rows)
-
-
-def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    every = grid({("lstm", 0.01): [0.6, 0.7, 0.8], ("gru", 0.01): [0.9, 0.9, 0.9], ("a|b", 0.01): [0.1, 0.1, 0.1]})
-    record(tmp_path, every)
-    assert command.main([str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    assert "Copy: accuracy, higher is better" in printed
-    assert "0.6..0.8" in printed
-    text = (tmp_path / "comparison.md").read_text()
-    assert "| LSTM | 0.7 | 0.6..0.8 | 0.65..0.75 | 3 | 0 | 0 (0%) |" in text
-    assert r"a\|b" in text
-    table = pd.read_csv(tmp_path / "comparison.csv").set_index("line")
-    assert table.loc["GRU", "median"] == 0.9
-    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 3
-
-
-def test_compare_tunes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record(tmp_path, grid({("lstm", 0.001): [0.6, 0.6, 0.3], ("lstm", 0.01): [0.5, 0.5, 0.4]}))
-    argv = [
-        str(tmp_path),
-        "--tune",
-        "optimizer.learning_rate",
-        "--tuning-seeds",
-        "0-1",
-        "--output",
-        str(tmp_path / "x"),
-    ]
-    assert command.main(argv) == 0
-    assert "chosen for each cell by the median over the tuning seeds 0, 1" in capsys.readouterr().out
-    assert pd.read_csv(tmp_path / "x" / "comparison.csv")["median"].tolist() == [0.3]
-
-
-def test_compare_refuses_what_it_cannot_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="no such folder"):
-        command.main([str(tmp_path / "nowhere")])
-    with pytest.raises(SystemExit):
-        command.main([str(tmp_path), "--tune", "seed"])
-    assert "--tune and --tuning-seeds go together" in capsys.readouterr().err

@@ -1,19 +1,16 @@
 """Records load as tidy tables, however they were split into jobs."""
 
 import os
-import subprocess
-import sys
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-import rnnbench
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, load_table, table_names
 from rnnbench.errors import UserError
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
-from tests.helpers import row, tables_of
+from tests.helpers import record_job, row
 
 LOADERS = {"metrics": load_metrics, "scores": load_scores, "showcase": load_showcase}
 
@@ -24,14 +21,8 @@ def done(run_id, status="finished", **more):
 
 def record(folder, rows, steps=(0, 100, 200), offset=0.0, finish=True):
     """Records a job whose metric values identify the run and the step."""
-    with Records(folder, {}) as owner:
-        for step in steps:
-            columns = {"run_id": [run["run_id"] for run in rows], "step": step, "split": "test", "metric": "accuracy"}
-            value = [step + offset + int(run["run_id"], 36) / 1000 for run in rows]
-            owner.write(step, tables_of({"metrics": {**columns, "value": value}}))
-            owner.set_runs(rows)
-        if finish:
-            owner.finish(rows)
+    values = {step: [step + offset + int(run["run_id"], 36) / 1000 for run in rows] for step in steps}
+    record_job(folder, rows, {step: {"metrics": {"value": own}} for step, own in values.items()}, finish)
 
 
 def test_runs_have_their_config_in_columns(tmp_path):
@@ -150,19 +141,3 @@ def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pq, "ParquetFile", lambda *arguments: read.append("file") or original(*arguments))
     assert len(load_runs(tmp_path)) == len(load_metrics(tmp_path)) == 200
     assert len(read) == 200 + 2 * 200, "the runs once, then the runs and the metrics: not every job for every other"
-
-
-def test_reading_imports_no_jax_and_importing_imports_next_to_nothing():
-    program = (
-        "import sys, rnnbench; assert not {'jax', 'pandas', 'numpy', 'pyarrow'} & set(sys.modules);"
-        "from rnnbench import load_runs, load_metrics, compose; import rnnbench.figures, rnnbench.figures.page;"
-        "assert 'jax' not in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_the_package_offers_the_loaders_and_nothing_else():
-    assert rnnbench.load_runs is load_runs
-    assert set(rnnbench.__all__) <= set(dir(rnnbench))
-    with pytest.raises(AttributeError, match="no attribute 'load_run'"):
-        _ = rnnbench.load_run

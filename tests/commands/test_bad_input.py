@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import pytest
 
 import rnnbench
 from rnnbench.commands import cli
 from rnnbench.records.writer import Records
+from tests.helpers import run_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,18 +23,15 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(
-    tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Yields a function that runs a shrunk command line in its own folder, and returns the exit code and stderr."""
+def run(tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Returns a function that runs a shrunk command line in its own folder, and returns the exit code and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*argv: str) -> tuple[int, str]:
-        code = cli.main([*tiny, *argv])
+        code = run_command([*tiny, *argv])
         return code, capsys.readouterr().err
 
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
-        yield run
+    return run
 
 
 def folder() -> Path:
@@ -68,6 +65,13 @@ def test_what_only_building_finds_leaves_no_folder(run: Run, argv: list[str], me
     code, said = run(*argv)
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith(f"rnnbench: error: {message}")
+    assert not Path("results").exists()
+
+
+def test_a_probe_that_does_not_exist_leaves_no_folder(run: Run) -> None:
+    code, said = run("probe.at_end=[gate]")
+    assert code == 2
+    assert "probe.at_end.0: expected one of gate_traces, gates, " in said
     assert not Path("results").exists()
 
 

@@ -3,20 +3,13 @@
 import shutil
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import yaml
 
 import rnnbench
-from rnnbench.commands import cli
 from rnnbench.records.writer import Records
-
-
-def main(arguments: list[str]) -> int:
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
-        return cli.main(arguments)
-
+from tests.helpers import run_command
 
 STUDIES = Path(__file__).parents[2] / "experiments"
 
@@ -26,8 +19,8 @@ def linear(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> Path:
     """Returns the folder of two untrained linear networks with an orthogonal U."""
     output = tmp_path_factory.mktemp("linear")
     cell = ["model=rnn", "model.cell.activation=identity", "optimizer.learning_rate=0"]
-    assert main([*tiny, *cell, "task.length=9", "-m", "seed=0,1", f"output={output}"]) == 0
-    assert main(["probe", str(output), "--size", "40", "--set", "jacobians.lags=[1,4,9]"]) == 0
+    assert run_command([*tiny, *cell, "task.length=9", "-m", "seed=0,1", f"output={output}"]) == 0
+    assert run_command(["probe", str(output), "--size", "40", "--set", "jacobians.lags=[1,4,9]"]) == 0
     return output
 
 
@@ -59,14 +52,14 @@ def test_gates_and_memory_have_every_unit_and_step(linear: Path) -> None:
 def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str], capsys) -> None:
     train = ["model=lstm", "task=sentence_completion", "task.max_distance=16", "train.steps=2", f"output={tmp_path}"]
     tiny = [override for override in tiny if not override.startswith("task.length")]
-    assert main([*tiny, *train]) == 0
+    assert run_command([*tiny, *train]) == 0
     traces = rnnbench.load_table(tmp_path, "gate_traces")
     assert set(traces["gate"]) == {"input", "forget", "candidate", "output"}
     first = traces[(traces["sentence"] == 0) & (traces["gate"] == "forget") & (traces["unit"] == 0)]
     assert " ".join(first["word"]).startswith("today , due to my current job situation")
     runs = [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))]
     capsys.readouterr()
-    assert main(["probe", str(tmp_path), "--size", "16"]) == 0
+    assert run_command(["probe", str(tmp_path), "--size", "16"]) == 0
     assert "LSTM" in capsys.readouterr().out
     assert [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))] == runs
     again = rnnbench.load_table(tmp_path, "gate_traces")
@@ -79,7 +72,7 @@ def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str
     assert set(spectra["state"][spectra["kind"] == "singular_value"]) == {"h", "h,c"}
     memory = rnnbench.load_table(tmp_path, "memory")
     assert set(memory["state"]) == {"h", "h,c"}
-    assert main([*tiny, *train]) == 0, "a probed run is still complete"
+    assert run_command([*tiny, *train]) == 0, "a probed run is still complete"
 
 
 @pytest.mark.parametrize(
@@ -90,15 +83,15 @@ def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str
     ],
 )
 def test_what_cannot_be_probed_is_said(arguments: list[str], message: str, capsys) -> None:
-    assert main(["probe", *arguments]) == 2
+    assert run_command(["probe", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny: list[str]) -> None:
     train = [*tiny, "model=rnn", f"output={tmp_path}"]
-    assert main(train) == 0
+    assert run_command(train) == 0
     [folder] = [path.parent for path in tmp_path.rglob("provenance.json")]
-    assert main(["probe", str(folder)]) == 0
+    assert run_command(["probe", str(folder)]) == 0
     with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())) as records:
         records.rewind(4)
     assert rnnbench.load_table(folder, "spectra").empty
@@ -107,9 +100,9 @@ def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny
 
 def test_runs_are_named_by_what_differs_and_diverged_ones_left_out(tmp_path: Path, tiny: list[str], capsys) -> None:
     rates = ["optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e-3,1e-2,1e30"]
-    assert main([*tiny, "model=rnn", "-m", *rates, f"output={tmp_path}"]) == 3
+    assert run_command([*tiny, "model=rnn", "-m", *rates, f"output={tmp_path}"]) == 3
     capsys.readouterr()
-    assert main(["probe", str(tmp_path), "--size", "3"]) == 0
+    assert run_command(["probe", str(tmp_path), "--size", "3"]) == 0
     printed = capsys.readouterr().out
     assert "1 of 3 runs diverged and are not probed" in printed
     assert "Adding: RNN, learning rate 0.001" in printed
@@ -121,7 +114,7 @@ def test_runs_are_named_by_what_differs_and_diverged_ones_left_out(tmp_path: Pat
 def test_a_broken_configuration_is_named(linear: Path, tmp_path: Path, text: str, capsys) -> None:
     [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
     (folder / "config.yaml").write_text(text)
-    assert main(["probe", str(folder)]) == 2
+    assert run_command(["probe", str(folder)]) == 2
     assert f"{folder}/config.yaml: expected the configuration that rnnbench wrote" in capsys.readouterr().err
 
 
@@ -130,14 +123,14 @@ def test_without_a_whole_checkpoint_there_is_nothing_to_probe(linear: Path, tmp_
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
-    assert main(["probe", str(folder)]) == 2
+    assert run_command(["probe", str(folder)]) == 2
     assert "expected a checkpoint, found none that is whole" in capsys.readouterr().err
 
 
 def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_path: Path, capsys) -> None:
     copy = shutil.copytree(linear, tmp_path / "copy")
     before = rnnbench.load_table(copy, "spectra")
-    assert main(["probe", str(copy), "--set", "jacobians.lags=[10]"]) == 2
+    assert run_command(["probe", str(copy), "--set", "jacobians.lags=[10]"]) == 2
     assert "probe jacobians.lags: expected 1 to the 9 steps up to the answer, got 10" in capsys.readouterr().err
     assert rnnbench.load_table(copy, "spectra").equals(before)
 
@@ -154,14 +147,14 @@ def test_a_lag_beyond_the_answer_is_refused_and_nothing_lost(linear: Path, tmp_p
     ],
 )
 def test_mistakes_are_said(linear: Path, arguments: list[str], message: str, capsys) -> None:
-    assert main(["probe", str(linear), *arguments]) == 2
+    assert run_command(["probe", str(linear), *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_run_in_training_is_left_alone(linear: Path, tmp_path: Path, capsys) -> None:
     [folder] = [path.parent for path in shutil.copytree(linear, tmp_path / "copy").rglob("provenance.json")]
     with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())):
-        assert main(["probe", str(folder)]) == 2
+        assert run_command(["probe", str(folder)]) == 2
     assert "is being trained by process" in capsys.readouterr().err
 
 
@@ -193,8 +186,8 @@ def test_a_foreign_cell_has_spectra_and_memory(
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/odd.yaml").write_text("name: odd\ncell:\n  _target_: odd_cell.Odd\n")
     output = tmp_path / "out"
-    assert main([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
-    assert main(["probe", str(output)]) == 0
+    assert run_command([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
+    assert run_command(["probe", str(output)]) == 0
     assert "Adding: odd" in capsys.readouterr().out
     assert rnnbench.load_table(output, "gates").empty
     assert set(rnnbench.load_table(output, "spectra")["kind"]) == {"singular_value", "lyapunov_exponent"}

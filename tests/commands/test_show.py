@@ -9,39 +9,28 @@ import pytest
 from rnnbench.commands import show
 from rnnbench.errors import UserError
 from rnnbench.probes.finding import drawers
-from rnnbench.records.writer import Records
-from tests.helpers import tables_of
+from tests.helpers import record_job, run_row
 
 PROMPT = "last year , I"
 
 
 def record(root, model, seed, results, status="finished", score="accuracy", prob=0.75, with_showcase=True, **more):
     """Records a run with these scores in the bins 1-2 and 3-4. Its result is their mean."""
-    run_id = f"{score}{model}{seed}"
     result = sum(results) / 2
-    row = {"run_id": run_id, "status": status, "step": 40, "solved_at": 20 if result > 0.9 else None}
-    row |= {"diverged_at": 40 if status == "diverged" else None, "score": score}
-    row |= {
-        "score_goal": "min" if score == "mse" else "max",
-        "task.name": "adding" if score == "mse" else "copy_memory",
-    }
-    row |= {"model.name": model, "seed": seed, "train.steps": 100, f"final.{score}": result, f"chance.{score}": 0.25}
-    at = {"run_id": run_id, "step": 40}
-    with Records(root / run_id, {}) as owner:
-        tables = {
-            "scores": {**at, "metric": score, "by": ["distance"] * 2 + ["attractors"], "low": [1, 3, 0],
-                       "high": [2, 4, 0], "value": [*results, result], "count": 8},
-            "metrics": {**at, "step": [0, 40], "split": "test", "metric": score, "value": [0.25, result]},
-            "gradient_flow": {**at, "step": [0, 0, 40, 40], "layer": 0, "state": "h", "time": [0, 1, 0, 1],
-                              "norm": [0.5, 1, 0.1, 1], **dict.fromkeys(("q10", "q50", "q90"), 1.0)},
-        }  # fmt: skip
-        tables["gate_traces"] = {**at, "sentence": 0, "time": [0, 1], "word": ["last", "year"], "layer": 0,
-                                 "gate": "forget", "unit": 0, "value": 0.5}  # fmt: skip
-        if with_showcase:
-            words = {"continuation": ["need", "had"], "correct": [False, True]}
-            tables["showcase"] = {**at, "prompt": PROMPT, **words, "probability": [1 - prob, prob]}
-        owner.write(40, tables_of(tables))
-        owner.set_runs([{**row, **more}])
+    more = {"run_id": f"{score}{model}{seed}", "solved_at": 20 if result > 0.9 else None, **more}
+    if score == "mse":
+        more = {"score_goal": "min", "task.name": "adding", **more}
+    run = run_row(model, seed, result, status, score, **more)
+    tables = {
+        "scores": {"metric": score, "by": ["distance"] * 2 + ["attractors"], "low": [1, 3, 0], "high": [2, 4, 0],
+                   "value": [*results, result]},
+        "metrics": {"step": [0, 40], "metric": score, "value": [0.25, result]},
+        "gradient_flow": {"step": [0, 0, 40, 40], "time": [0, 1, 0, 1], "norm": [0.5, 1, 0.1, 1]},
+        "gate_traces": {"time": [0, 1], "word": ["last", "year"], "gate": "forget", "unit": 0, "value": 0.5},
+    }  # fmt: skip
+    if with_showcase:
+        tables["showcase"] = {"prompt": PROMPT, "continuation": ["need", "had"], "probability": [1 - prob, prob]}
+    record_job(root / run["run_id"], [run], {40: tables})
 
 
 @pytest.fixture
@@ -71,7 +60,7 @@ def printed(capsys, *argv):
     return capsys.readouterr().out
 
 
-def row(text, start):
+def cells(text, start):
     """Returns the cells of the first table row that starts with `start`."""
     (line, *_) = [line for line in text.splitlines() if line.startswith(start)]
     return re.split(r"\s{2,}", line.strip())
@@ -81,17 +70,17 @@ def test_the_table_holds_medians_ranges_chance_and_seeds(root, capsys):
     text = printed(capsys, root)
     assert "Copy memory: accuracy in %, by distance from the cue to the answer" in text
     assert re.search(r"1-2 +3-4 +all +seeds +solved", text)
-    assert row(text, "RNN") == ["RNN", "60", "50", "55", "3", "0"]
-    assert row(text, "GRU") == ["GRU", "100", "90", "94", "3", "2"]
+    assert cells(text, "RNN") == ["RNN", "60", "50", "55", "3", "0"]
+    assert cells(text, "GRU") == ["GRU", "100", "90", "94", "3", "2"]
     below = text.splitlines()[
         text.splitlines().index(next(line for line in text.splitlines() if line[:3] == "RNN")) + 1
     ]
     assert below.split() == ["50..90", "40..60", "45..75"]
-    assert row(text, "chance") == ["chance", "25", "25", "25"]
+    assert cells(text, "chance") == ["chance", "25", "25", "25"]
     assert text.index("RNN") < text.index("GRU")
     other = text[text.index("Copy memory: accuracy in %, by attractors") :]
-    assert row(other, "RNN") == ["RNN", "55", "55", "3", "0"]
-    assert row(other, "chance") == ["chance", "25", "25"]
+    assert cells(other, "RNN") == ["RNN", "55", "55", "3", "0"]
+    assert cells(other, "chance") == ["chance", "25", "25"]
     assert text.count("median of the finished seeds") == 1
 
 
@@ -99,8 +88,8 @@ def test_completions_show_the_median_probability_and_the_seeds_that_are_right(ro
     text = printed(capsys, root)
     part = text[text.index('"Last year, I ___"') :]
     assert re.search(r"need +had \(right\) +seeds right", part)
-    assert row(part, "RNN") == ["RNN", "60%", "40%", "1 of 3"]
-    assert row(part, "GRU") == ["GRU", "1%", "99%", "3 of 3"]
+    assert cells(part, "RNN") == ["RNN", "60%", "40%", "1 of 3"]
+    assert cells(part, "GRU") == ["GRU", "1%", "99%", "3 of 3"]
 
 
 def test_every_figure_is_drawn_from_its_table_and_all_runs(root, monkeypatch):
@@ -139,7 +128,7 @@ def test_figures_are_written_and_named(root, capsys):
             assert f"written: {path}\n" in text
     printed(capsys, root / "accuracygru0")  # the folder of one job
     assert (root / "accuracygru0/figures/gradient_flow.svg").exists()
-    assert row(printed(capsys, root), "GRU")[4] == "3"  # figures among the records do not disturb readers
+    assert cells(printed(capsys, root), "GRU")[4] == "3"  # figures among the records do not disturb readers
 
 
 def test_an_error_is_shown_in_digits_with_the_lowest_as_the_best(tmp_path, capsys):
@@ -147,8 +136,8 @@ def test_an_error_is_shown_in_digits_with_the_lowest_as_the_best(tmp_path, capsy
     record(tmp_path, "gru", 0, (0.00021, 0.0004), score="mse", with_showcase=False)
     text = printed(capsys, tmp_path)
     assert "Adding: MSE (lower is better), by distance" in text
-    assert row(text, "RNN")[:4] == ["RNN", "0.16", "0.18", "0.17"]
-    assert row(text, "GRU")[:4] == ["GRU", "0.00021", "0.0004", "0.00031"]
+    assert cells(text, "RNN")[:4] == ["RNN", "0.16", "0.18", "0.17"]
+    assert cells(text, "GRU")[:4] == ["GRU", "0.00021", "0.0004", "0.00031"]
     assert ".." not in text.replace("minimum..maximum", "")  # a single seed has no range
     assert show._best(show.pd.Series([3.0, 1.0]), "min") == 1.0
 
@@ -158,8 +147,8 @@ def test_unfinished_and_diverged_runs_are_named_and_left_out(root, capsys):
     for seed in range(3, 12):
         record(root, "rnn", seed, (0.0, 0.0), status="running")
     text = printed(capsys, root)
-    assert row(text, "RNN") == ["RNN", "60", "50", "55", "3 of 12", "0"]
-    assert row(text, "GRU") == ["GRU", "100", "90", "94", "3 of 4", "2"]
+    assert cells(text, "RNN") == ["RNN", "60", "50", "55", "3 of 12", "0"]
+    assert cells(text, "GRU") == ["GRU", "100", "90", "94", "3 of 4", "2"]
     assert "1 run diverged, left out: GRU seed 3 (accuracygru3) at step 40 of 100\n" in text
     assert re.search(r"\n9 runs unfinished, left out: RNN seed 3 \(accuracyrnn3\) .*, and 1 more\n", text)
 
@@ -167,7 +156,7 @@ def test_unfinished_and_diverged_runs_are_named_and_left_out(root, capsys):
 def test_without_finished_runs_it_says_so(tmp_path, capsys):
     record(tmp_path, "rnn", 0, (0.5, 0.5), status="running")
     text = printed(capsys, tmp_path)
-    assert row(text, "RNN") == ["RNN", "-", "0 of 1", "0"]
+    assert cells(text, "RNN") == ["RNN", "-", "0 of 1", "0"]
     assert "no figure score_by_distance: no finished run has scores by distance" in text
     assert "___" not in text
     assert f"written: {tmp_path}/figures/learning_curves.png\n" in text
@@ -204,7 +193,7 @@ def test_in_a_terminal_medians_stand_out(root, monkeypatch):
 def test_names_are_not_taken_for_markup(tmp_path, capsys):
     record(tmp_path, "[bold]$mine$", 0, (0.5, 0.5))
     text = printed(capsys, tmp_path)
-    assert row(text, "[bold]$mine$")[1] == "50"
+    assert cells(text, "[bold]$mine$")[1] == "50"
 
 
 @pytest.mark.usefixtures("real_files")
@@ -218,4 +207,4 @@ def test_bad_input_is_answered(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the figure"):
         show.main([str(tmp_path), "--figures", str(tmp_path / "file")])
-    assert row(capsys.readouterr().out, "RNN")[1] == "50"  # the tables are printed first
+    assert cells(capsys.readouterr().out, "RNN")[1] == "50"  # the tables are printed first

@@ -9,13 +9,12 @@ from rnnbench.commands import status
 from rnnbench.errors import UserError
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
-from tests.helpers import tables_of
+from tests.helpers import record_job, row
 
 
-def row(run_id: str, kind: str, step: int) -> dict[str, Any]:
-    fixed = {"solved_at": None, "diverged_at": None, "score": "mse", "score_goal": "min"}
+def run(run_id: str, status: str, step: int) -> dict[str, Any]:
     config = {"task.name": "adding", "model.name": "lstm", "train.steps": 100, "seed": 0}
-    return {"run_id": run_id, "status": kind, "step": step, **fixed, **config}
+    return row(run_id, status, step, score="mse", score_goal="min", **config)
 
 
 def table(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
@@ -25,16 +24,12 @@ def table(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
 
 def test_every_kind_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 100} for run in "abcdef"})
-    with Records(tmp_path / "done", {}) as records:
-        records.set_runs([row("a", "running", 0)])
-        records.write(
-            0, tables_of({"metrics": {"run_id": "a", "step": 0, "split": "test", "metric": "mse", "value": 0.5}})
-        )
-        records.finish([row("a", "finished", 100), row("b", "diverged", 7)])
+    done = [run("a", "finished", 100), run("b", "diverged", 7)]
+    record_job(tmp_path / "done", done, {0: {"metrics": {"metric": "mse", "value": 0.5}}}, finish=True)
     with Records(tmp_path / "stopped", {}) as records:
-        records.set_runs([row("c", "running", 40)])
+        records.set_runs([run("c", "running", 40)])
     with Records(tmp_path / "busy", {}) as records:
-        records.set_runs([row("d", "running", 50)])
+        records.set_runs([run("d", "running", 50)])
         lines = table(capsys, tmp_path)
     assert lines[0].split() == ["runs", "finished", "diverged", "running", "interrupted", "missing", "time", "left"]
     [of_lstm] = [line for line in lines if line.startswith("Adding: LSTM")]
@@ -46,7 +41,7 @@ def test_time_left_is_that_of_the_steps_left(tmp_path: Path, capsys: pytest.Capt
     record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 100} for run in "abc"})
     with Records(tmp_path / "job", {}) as records:
         records.start_session(0)
-        records.set_runs([row("a", "running", 50), row("b", "running", 50)])
+        records.set_runs([run("a", "running", 50), run("b", "running", 50)])
         assert records._session is not None
         records._session |= {"to_step": 50, "seconds": 10.0}
         records._write_provenance()

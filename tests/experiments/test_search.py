@@ -4,10 +4,10 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-import jax
 import pytest
 
 import rnnbench
+from tests.helpers import optax_promotion
 
 PATH = Path(__file__).parents[2] / "experiments" / "search" / "search.py"
 
@@ -28,7 +28,7 @@ def test_a_search_resumes_its_round(
     def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with jax.numpy_dtype_promotion("standard"):
+    with optax_promotion():
         with monkeypatch.context() as patch:
             patch.setattr(study, "evaluate", kill)
             with pytest.raises(KeyboardInterrupt):

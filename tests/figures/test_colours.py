@@ -11,49 +11,36 @@ from rnnbench import figures
 from rnnbench.analysis.settings import label_runs
 from rnnbench.figures import interactive
 from rnnbench.figures.colours import COLOURS, PALETTE, Look, cell_looks, setting_looks, settings
+from tests.figures.samples import rows_of, run
 
 CELLS = ["gru", "lstm", "rnn", *(f"cell_{number:02d}_with_a_long_name" for number in range(11))]
-STATES = ("h", "c")
 
 
 @pytest.fixture
 def runs():
-    rows = []
-    for cell, seed in itertools.product(CELLS, range(2)):
-        row = {"run_id": f"{cell}{seed}", "status": "finished", "step": 20, "solved_at": None, "diverged_at": None}
-        row |= {"score": "accuracy", "score_goal": "max", "task.name": "copy_memory", "model.name": cell, "seed": seed}
-        rows.append({**row, "final.accuracy": 0.5, "chance.accuracy": 0.125})
-    return pd.DataFrame(rows)
-
-
-def table(runs, **columns):
-    """Returns a table with a row for each run and each entry of the columns."""
-    return pd.concat(
-        [pd.DataFrame({"run_id": run_id, "step": 20, "layer": 0} | columns) for run_id in runs["run_id"]],
-        ignore_index=True,
-    )
+    return pd.DataFrame([run(cell, seed) for cell, seed in itertools.product(CELLS, range(2))])
 
 
 @pytest.fixture
 def drawn(runs):
     """Returns every figure that has a line for each cell, as a function and a table."""
     at = {"metric": "accuracy", "value": [0.1, 0.3, 0.5]}
-    flow = table(runs, state="h", time=[0, 1, 2], norm=[0.1, 0.5, 1.0], q10=0.1, q50=0.1, q90=0.1)
+    flow = rows_of(runs, state="h", time=[0, 1, 2], norm=[0.1, 0.5, 1.0], q10=0.1, q50=0.1, q90=0.1)
     return {
-        "scores_by": (figures.scores_by, table(runs, by="distance", low=[1, 3, 5], high=[2, 4, 8], count=1, **at)),
-        "learning_curves": (figures.learning_curves, table(runs, split="test", **at).assign(step=[0, 10, 20] * 28)),
+        "scores_by": (figures.scores_by, rows_of(runs, by="distance", low=[1, 3, 5], high=[2, 4, 8], count=1, **at)),
+        "learning_curves": (figures.learning_curves, rows_of(runs, split="test", **at).assign(step=[0, 10, 20] * 28)),
         "gradient_flow": (figures.gradient_flow, pd.concat([flow.assign(step=0), flow])),
-        "half_life": (figures.half_life, table(runs, split="probe", metric="decay_rate.0.h", value=[0.1])),
-        "time_constants": (figures.time_constants, table(runs, state="h", unit=[0, 1], time=0, mean=[0.5, 0.9])),
+        "half_life": (figures.half_life, rows_of(runs, split="probe", metric="decay_rate.0.h", value=[0.1])),
+        "time_constants": (figures.time_constants, rows_of(runs, state="h", unit=[0, 1], time=0, mean=[0.5, 0.9])),
         "singular_values": (
             figures.singular_values,
-            table(runs, kind="singular_value", state="h", lag=[1, 2], number=0, value=0.5),
+            rows_of(runs, kind="singular_value", state="h", lag=[1, 2], number=0, value=0.5),
         ),
         "lyapunov_exponents": (
             figures.lyapunov_exponents,
-            table(runs, kind="lyapunov_exponent", state="h", lag=0, number=[0, 1], value=[0.1, -0.1]),
+            rows_of(runs, kind="lyapunov_exponent", state="h", lag=0, number=[0, 1], value=[0.1, -0.1]),
         ),
-        "memory": (figures.memory, table(runs, state="h", time=[0, 1], r2=[1.0, 0.5])),
+        "memory": (figures.memory, rows_of(runs, state="h", time=[0, 1], r2=[1.0, 0.5])),
     }
 
 
@@ -100,7 +87,7 @@ def test_the_page_draws_cells_as_the_figures_do(runs, drawn):
     looks = setting_looks(labelled)
     curves = drawn["learning_curves"][1].merge(labelled, on="run_id")
     scores = drawn["scores_by"][1].merge(labelled, on="run_id")
-    flow = table(runs, state="h", before=[0, 1], share=[1.0, 0.5]).merge(labelled, on="run_id")
+    flow = rows_of(runs, state="h", before=[0, 1], share=[1.0, 0.5]).merge(labelled, on="run_id")
     for figure, least in (
         (interactive.learning_curves(curves, looks), {"lines"}),
         (interactive.scores(scores, looks), {"lines+markers"}),

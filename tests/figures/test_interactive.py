@@ -5,11 +5,7 @@ import pandas as pd
 
 from rnnbench.figures import interactive
 from rnnbench.figures.colours import setting_looks
-
-
-def trace(figure: dict, name: str) -> dict:
-    [found] = [trace for trace in figure["data"] if trace.get("name") == name]
-    return found
+from tests.figures.samples import trace
 
 
 def test_settings_with_steps_of_their_own_are_drawn_to_their_end():

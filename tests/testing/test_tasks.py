@@ -15,6 +15,7 @@ from rnnbench.tasks import Completion, SentenceTask, TracedSentences
 from rnnbench.tasks.base import Example, Task
 from rnnbench.testing import check_task
 from rnnbench.training.step import Structure, init_state, train_step
+from tests.helpers import optax_promotion
 
 
 class Recall(Task):
@@ -149,7 +150,7 @@ def test_a_single_logit_tells_two_classes():
         steps=60,
         clip_norm=None,
     )
-    with jax.numpy_dtype_promotion("standard"):  # optax promotes integers implicitly
+    with optax_promotion():
         state = init_state(params, jax.random.key(1), optimizer, {})
         _, scalars = jax.jit(lambda state: jax.lax.scan(lambda state, _: step(state), state, length=60))(state)
     assert scalars["loss"][0] > 0.6, "at first it guesses"

@@ -2,14 +2,19 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+import rnnbench
 from rnnbench.config.schema import Config
 from rnnbench.probes.gradient_flow import GradientFlow, gradient_flow
+from rnnbench.training import program as programs
+from rnnbench.training import runner
 from rnnbench.training.program import Program, program
+from tests.helpers import run_sweep, with_distance
 
 Compose = Callable[..., Config]
 
@@ -132,3 +137,71 @@ def test_foreign_cells_train(compose: Compose) -> None:
     config.model.cell = {"_target_": "flax.nnx.GRUCell"}
     _, rows = train([config], 2)
     assert np.isfinite(rows["loss"]).all()
+
+
+def test_four_devices_give_the_tables_of_one(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_sweep(tiny, tmp_path / "four", "model=rnn,gru", "seed=range(6)") == 0
+    build = programs._program
+    with monkeypatch.context() as patch:
+        patch.setattr(programs, "_program", lambda shared, devices: build(shared, devices[:1]))
+        assert run_sweep(tiny, tmp_path / "one", "model=rnn,gru", "seed=range(6)") == 0
+    for name in ("metrics", "scores", "gradient_flow"):
+        four, one = rnnbench.load_table(tmp_path / "four", name), rnnbench.load_table(tmp_path / "one", name)
+        value = ["norm", "q10", "q50", "q90"] if "norm" in four else ["value"]
+        assert four.drop(columns=value).equals(one.drop(columns=value))
+        np.testing.assert_allclose(four[value], one[value], rtol=1e-3, atol=1e-6)
+
+
+def test_a_number_of_the_task_reaches_the_data(compose: Compose) -> None:
+    configs = [with_distance(compose("optimizer.learning_rate=0.0"), distance) for distance in (2, 8)]
+    shared = program(configs)
+    assert shared.folded == ["task.distance"]
+    _, scalars = shared.segment(shared.place([shared.init(config) for config in configs]))
+    for i, config in enumerate(configs):
+        alone = program([config])
+        _, expected = alone.segment(alone.place([alone.init(config)]))
+        np.testing.assert_allclose(scalars["loss"][i], expected["loss"][0], rtol=1e-6)
+    assert not np.allclose(scalars["loss"][0], scalars["loss"][1])
+
+
+@pytest.mark.parametrize("members", [3, 5, 8])
+def test_members_that_do_not_divide_evenly(compose: Compose, members: int) -> None:
+    """On four devices, few members split their batches. If the batches do not divide either, members are repeated."""
+    configs = [compose(f"seed={seed}", "train.batch_size=6") for seed in range(members)]
+    shared, single = (program(configs, jax.local_devices()[:count]) for count in (4, 1))
+    assert shared.repeated == {3: 1, 5: 3, 8: 0}[members]
+    results = []
+    for each in (shared, single):
+        states = each.place([each.init(config) for config in configs])
+        for _ in range(2):
+            states, scalars = each.segment(states)
+        flow = np.stack([of[0, "h"] for of in each.measure(GradientFlow(), states, 4)])
+        results.append((scalars["loss"], each.evaluate(states)["loss"], flow, states.step))
+    for several, one in zip(*results, strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
+        assert len(several) == members
+
+
+AXES = {
+    "optimizer.learning_rate": (1e-3, 3e-2),
+    "model.cell.forget_bias": (0.0, 2.0),
+    "train.clip_norm": (0.01, 1.0),
+    "train.omega": (0.5, 3.0),
+}
+
+
+@pytest.mark.parametrize("key", AXES)
+def test_a_member_is_its_solo_run(compose: Compose, tmp_path: Path, key: str) -> None:
+    configs = [compose("model=lstm", f"{key}={value}", f"output={tmp_path}/folded") for value in AXES[key]]
+    runner.train(*configs)
+    for config in configs:
+        runner.train(compose("model=lstm", f"{key}={AXES[key][configs.index(config)]}", f"output={tmp_path}/alone"))
+    folded, alone = (rnnbench.load_metrics(tmp_path / name) for name in ("folded", "alone"))
+    assert folded.drop(columns="value").equals(alone.drop(columns="value"))
+    np.testing.assert_allclose(folded.value, alone.value, rtol=1e-3, atol=1e-6)
+    losses = folded[(folded.metric == "loss") & (folded.split == "test")].groupby("run_id").value.last()
+    assert losses.nunique() == 2, "the axis makes a difference"
+    for column in rnnbench.load_runs(tmp_path / "folded"):
+        if not column.startswith(("final.", "folder")):
+            ours, theirs = (rnnbench.load_runs(tmp_path / name)[column] for name in ("folded", "alone"))
+            assert ours.equals(theirs), column

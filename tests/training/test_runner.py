@@ -241,3 +241,18 @@ def test_killed_again_and_again_it_ends_bit_for_bit_where_an_uninterrupted_run_d
     pd.testing.assert_frame_equal(
         rnnbench.load_metrics(tmp_path / "killed"), rnnbench.load_metrics(tmp_path / "uninterrupted")
     )
+
+
+def test_a_job_may_end_once_all_are_solved(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnbench.tasks.Adding.solved", lambda self, summary: True)
+    configs = [compose(f"output={tmp_path}", f"seed={seed}", "train.stop_when_solved=true") for seed in (0, 1)]
+    rows = runner.train(*configs)
+    assert [(row["status"], row["step"], row["solved_at"]) for row in rows] == [("finished", 0, 0)] * 2
+    assert run_id(configs[0]) != run_id(compose(f"output={tmp_path}", "seed=0"))
+
+
+def test_a_population_says_what_it_takes(compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configs = [compose(f"output={tmp_path}", f"seed={seed}") for seed in (0, 1)]
+    runner.train(*configs)
+    assert "adding lstm 2 runs in one program," in capsys.readouterr().err
+    assert program(configs).megabytes > 0

@@ -1,0 +1,75 @@
+"""What identifies a run, what is compiled, what is recorded, and what may differ within a population."""
+
+from rnnbench.config import identity, schema
+from rnnbench.config.compose import compose
+from tests.helpers import with_distance
+
+
+def test_the_identity_is_what_determines_the_numbers() -> None:
+    reference = identity.run_id(compose())
+    same = ["output=elsewhere", "overwrite=true", "devices=2", "logger=wandb", "train.checkpoint_seconds=1"]
+    same += ["model.remat_every=5", "probe.at_end=[]", "population.max_size=1", "+experiment.x=1", "report=false"]
+    other = ["seed=1", "train.steps=1", "model.hidden_size=3", "optimizer.b1=0.5", "model.cell.forget_bias=0"]
+    other += ["task.length=7", "probe.size=3", "probe.at_evaluation=[]", "train.matmul_precision=float32"]
+    other += ["train.omega=1", "train.stop_when_solved=true"]
+    assert {identity.run_id(compose(override)) for override in same} == {reference}
+    assert len({identity.run_id(compose(override)) for override in other} | {reference}) == len(other) + 1
+
+
+def test_a_number_is_the_same_run_however_it_is_written() -> None:
+    one = compose("optimizer.learning_rate=1", "model.cell.forget_bias=0", "train.clip_norm=2", "optimizer.b1=0")
+    other = compose(
+        "optimizer.learning_rate=1.0", "model.cell.forget_bias=0.0", "train.clip_norm=2e0", "optimizer.b1=0."
+    )
+    assert identity.run_id(one) == identity.run_id(other)
+    flat = identity.flatten(identity.identity(one))
+    assert all(type(flat[f"optimizer.{key}"]) is float for key in ("learning_rate", "b1", "b2", "eps"))
+    assert type(flat["task.length"]) is int
+    assert identity.run_id(compose("optimizer.learning_rate=1e-2")) == identity.run_id(
+        compose("optimizer.learning_rate=0.01")
+    )
+
+
+def test_an_initialiser_is_chosen_by_its_name() -> None:
+    chosen = "+model.cell.recurrent_kernel_init=rnnbench.cells.identity_matrix"
+    by_gate = "+model.cell.bias_init={forget: jax.nn.initializers.ones}"
+    ids = {identity.run_id(compose(*overrides)) for overrides in ((), (chosen,), (by_gate,), (chosen, by_gate))}
+    assert len(ids) == 4
+    cell = compose(chosen, by_gate).model.cell
+    assert cell["recurrent_kernel_init"] == "rnnbench.cells.identity_matrix"
+    assert cell["bias_init"] == {"forget": "jax.nn.initializers.ones"}
+
+
+def test_the_run_id_stays_the_same_between_versions() -> None:
+    """This hash finds existing results. Change it only together with the version of the records."""
+    parsed = schema.Config(
+        model=schema.ModelConfig(name="m", cell={"_target_": "a.Cell", "bias": 1.0}),
+        task={"name": "t", "_target_": "a.Task"},
+        optimizer={"_target_": "optax.adam", "learning_rate": 1e-3},
+    )
+    assert identity.run_id(parsed) == "5b4b48090134"
+
+
+def test_what_is_compiled_and_what_is_recorded() -> None:
+    reference = compose()
+    assert identity.compiled(compose("model.remat_every=5")) != identity.compiled(reference)
+    assert identity.compiled(compose("output=elsewhere", "devices=2", "probe.at_end=[]")) == identity.compiled(
+        reference
+    )
+    recorded = identity.recorded(compose("output=elsewhere", "report=false"))
+    assert recorded["output"] == "elsewhere"
+    assert recorded["population"] == {"max_size": 128, "members": None}
+    assert not {"overwrite", "compilation_cache", "report", "distributed"} & set(recorded)
+
+
+def test_flatten_names_every_leaf_by_its_path() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}
+    assert identity.flatten(nested) == {"a.b.c": 1, "a.d": "[1, 2]", "e": None}
+
+
+def test_what_folds_is_declared_by_the_code() -> None:
+    adam = {"optimizer.learning_rate", "optimizer.b1", "optimizer.b2", "optimizer.eps"}
+    every = {"seed", "train.omega", *adam}
+    assert identity.foldable(compose("model=lstm")) == {"train.clip_norm", "model.cell.forget_bias", *every}
+    assert identity.foldable(compose("model=gru", "train.clip_norm=null")) == {"model.cell.update_bias", *every}
+    assert "task.distance" in identity.foldable(with_distance(compose(), 4))
