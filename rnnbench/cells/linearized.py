@@ -11,7 +11,10 @@ from jaxtyping import Array, PyTree
 # XLA fuses these into the elementwise code of the reverse step, where computing them again is nearly free. If stored,
 # each would be written to memory at every step of the scan and read back. The gradient is limited by memory bandwidth,
 # so that would cost more than the arithmetic. Everything else (tanh, exp, log, division, matmuls, ...) is stored.
-_CHEAP = {"add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"}
+_CHEAP = {
+    *("add", "sub", "mul", "neg", "max", "min", "select_n", "broadcast_in_dim", "convert_element_type", "copy"),
+    "one_minus_square",  # in the derivative of tanh, from JAX 0.12 on
+}
 
 
 def is_expensive(primitive: Any, *_: Any, **__: Any) -> bool:

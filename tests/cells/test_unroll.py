@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend.core import ClosedJaxpr
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN, plain_unroll, sigmoid, unroll
 
@@ -209,6 +210,34 @@ def test_the_gates_gradients_do_not_stay_for_the_whole_sequence(monkeypatch):
 
     gates = 400 * BATCH * 4 * 16 * 8
     assert temporary(gates) - temporary(gates // 40) > 0.9 * gates
+
+
+@pytest.mark.parametrize(
+    ("make", "stored"),
+    [
+        (VanillaRNN, 3),  # the gate, the state and the output
+        (LSTM, 8),  # four gates, two states, the output and tanh(c)
+        (GRU, 6),  # three gates, the state, the output and the candidate's h U
+    ],
+)
+def test_the_gradient_stores_no_array_that_is_cheap_to_compute(make, stored):
+    """Otherwise a primitive is missing in `_CHEAP`: a new JAX may write a derivative in another way."""
+    cell = make(FEATURES, HIDDEN, rngs=nnx.Rngs(0), param_dtype=jnp.float64)
+    graphdef, params = nnx.split(cell)
+    gradient = jax.grad(lambda params, x: jnp.sum(unroll(nnx.merge(graphdef, params), x)[1]))
+    forward = next(scans(jax.make_jaxpr(gradient)(params, normal(2, TIME, BATCH, FEATURES)).jaxpr))
+    assert sum(output.aval.shape[:1] == (TIME,) for output in forward.outvars) == stored
+
+
+def scans(jaxpr):
+    """Yields the scans of a program, also those within its functions, in their order."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+        else:
+            for inner in equation.params.values():
+                if isinstance(inner, ClosedJaxpr):
+                    yield from scans(inner.jaxpr)
 
 
 @few_cells
