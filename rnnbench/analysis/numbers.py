@@ -18,5 +18,5 @@ def percent(share: Any) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
-    """Returns both ends of an interval, formatted by `number`."""
-    return f"{number(low)}..{number(high)}"
+    """Returns both ends of an interval, formatted by `number`, or "-" if there is none."""
+    return "-" if pd.isna(low) and pd.isna(high) else f"{number(low)}..{number(high)}"

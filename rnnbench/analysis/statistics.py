@@ -6,17 +6,21 @@ Diverged runs are included: their result counts as worse than any other, and the
 reports the best of several seeds.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rnnbench.analysis.settings import label_runs
+from rnnbench.analysis.settings import config_keys, label_runs
 from rnnbench.errors import UserError
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
+MIN_SEEDS = 5
+"""Fewer seeds get no interval of their median, see `bootstrap_median`."""
+
 SEED = 0
 """Seed of the bootstrap, so that the same runs give the same intervals."""
 
@@ -28,8 +32,8 @@ def summarize(labelled: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFra
     """Returns one row per setting.
 
     Columns: those in `by`; score; runs, finished, diverged; median, q25 and q75 of the results; low and high (a
-    bootstrap interval of the median over seeds); solved, solved_rate with Wilson's interval solved_low..solved_high;
-    steps_to_solve (`median_steps_to_solve`).
+    bootstrap interval of the median over seeds, NaN for fewer than `MIN_SEEDS`); solved, solved_rate with Wilson's
+    interval solved_low..solved_high; steps_to_solve (`median_steps_to_solve`).
     """
     rows = []
     for key, group in _settings(labelled, by):
@@ -97,8 +101,12 @@ def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE)
 def bootstrap_median(
     values: "np.ndarray[tuple[int], np.dtype[np.float64]]", confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Returns a percentile bootstrap interval of the median over seeds, or NaN for fewer than two seeds."""
-    if len(values) < 2:
+    """Returns a percentile bootstrap interval of the median over seeds, or NaN for fewer than `MIN_SEEDS`.
+
+    The interval lies within the range of the n results, which holds the true median with probability 1 - 2^(1-n): .5
+    with 2 seeds, .75 with 3, .88 with 4, .94 with 5. No interval from fewer seeds comes near a confidence of .95.
+    """
+    if len(values) < MIN_SEEDS:
         return float("nan"), float("nan")
     draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
     resampled = np.sort(values[draws], axis=1)
@@ -144,26 +152,23 @@ def paired(labelled: pd.DataFrame) -> pd.DataFrame:
 
     Columns: panel, line and other; seeds (number of seeds that both have); better, equal and worse (number of seeds in
     which `line` is so); difference (median over seeds of line - other) with its bootstrap interval low..high; p
-    (two-sided Wilcoxon signed-rank test, NaN without any difference). If one of two runs diverged, it loses and the
-    difference is infinite.
+    (two-sided Wilcoxon signed-rank test, NaN without any difference) and p_holm (the same, corrected for the number of
+    the task's pairs, see `holm`). If one of two runs diverged, it loses and the difference is infinite.
     """
-    from scipy.stats import rankdata, wilcoxon
-
     rows = []
     for (panel,), group in _settings(labelled, ["panel"]):
         sign = 1 if group["score_goal"].iloc[0] == "max" else -1
         scores = group.assign(result=results_of(group)).pivot_table(
             index="seed", columns="line", values="result", aggfunc="median", sort=False
         )
-        lines = list(scores)
+        lines, of_panel = list(scores), []
         for i, line in enumerate(lines):
             for other in lines[i + 1 :]:
                 both = scores[[line, other]].dropna()
                 ours, theirs = both[line].to_numpy(), both[other].to_numpy()
                 difference = np.where(ours == theirs, 0.0, ours - np.where(ours == theirs, 0.0, theirs))
                 low, high = bootstrap_median(difference)
-                ranks = np.sign(difference) * rankdata(np.abs(difference))  # finite even if a difference is infinite
-                rows.append(
+                of_panel.append(
                     {
                         "panel": panel,
                         "line": line,
@@ -175,10 +180,47 @@ def paired(labelled: pd.DataFrame) -> pd.DataFrame:
                         "difference": quantile(difference, 0.5),
                         "low": low,
                         "high": high,
-                        "p": float(wilcoxon(ranks).pvalue) if np.any(ranks != 0) else float("nan"),
+                        "p": signed_rank_p(difference),
                     }
                 )
+        corrected = holm(np.array([row["p"] for row in of_panel]))
+        rows += [{**row, "p_holm": p} for row, p in zip(of_panel, corrected.tolist(), strict=True)]
     return pd.DataFrame(rows)
+
+
+def signed_rank_p(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
+    """Returns the two-sided p-value of Wilcoxon's signed-rank test, or NaN without any difference.
+
+    Infinite differences rank above all others, and zeros are left out. Up to 50 differences, the distribution is that
+    of all signs, or of 2^16 random draws of them where ties leave no exact one; above 50, it is the normal one.
+    """
+    from scipy.stats import PermutationMethod, rankdata, wilcoxon
+
+    some = differences[differences != 0]
+    if len(some) == 0:
+        return float("nan")
+    ranks = rankdata(np.abs(some))
+    has_ties = len(np.unique(ranks)) < len(ranks)
+    draws = PermutationMethod(n_resamples=1 << 16, rng=np.random.default_rng(SEED))
+    method = draws if has_ties and len(some) <= 50 else "auto"  # scipy's own choice for ties is too rough above 13
+    return float(wilcoxon(np.sign(some) * ranks, method=method).pvalue)
+
+
+def holm(
+    p: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Returns p-values corrected for their number, so that the chance of any false finding stays below the level.
+
+    For the i-th smallest of n, i = 1, 2, ... (Holm 1979):
+
+        p'_i = min(1, max over j <= i of (n - j + 1) p_j)
+
+    NaN stays NaN and does not count.
+    """
+    corrected = p.copy()
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return corrected
 
 
 def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str = "model.name") -> pd.DataFrame:
@@ -196,7 +238,8 @@ def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str 
         The runs of the chosen values on fresh seeds.
 
     Raises:
-        UserError: the budgets differ (values tried, seeds per value, or training steps), or no fresh seeds are left.
+        UserError: the budgets differ (values tried, seeds per value, or training steps), the runs of a cell also
+            differ in another key, or no fresh seeds are left.
     """
     for name in (axis, by, "seed"):
         if name not in runs:
@@ -210,11 +253,17 @@ def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str 
         task = of_task["task.name"].iloc[0]
         for_tuning = of_task["seed"].isin(list(tuning_seeds))
         cells = [(str(cell), group) for cell, group in of_task[for_tuning].groupby(by, sort=False)]
-        budgets = {cell: (group[axis].nunique(), len(group), int(group["train.steps"].sum())) for cell, group in cells}
+        budgets = {cell: _budget(group, axis) for cell, group in cells}
         if len(set(budgets.values())) > 1:
-            told = "; ".join(f"{cell}: {n} values, {r} runs, {s} steps" for cell, (n, r, s) in budgets.items())
+            told = "; ".join(f"{cell}: {_in_words(budget)}" for cell, budget in budgets.items())
             raise UserError(f"{axis} was not tuned with equal budgets on {task} ({told})")
         for cell, group in cells:
+            others = [name for name in config_keys(group) if name not in (axis, by) and name not in settings]
+            if pooled := [name for name in others if group[name].nunique(dropna=False) > 1]:
+                raise UserError(
+                    f"{cell} on {task}: expected runs that differ in {axis} and the seed only, but they also differ in "
+                    f"{', '.join(pooled)}; compare the runs of one value at a time"
+                )
             labelled = label_runs(group).assign(value=group[axis].to_numpy())
             medians = {value: quantile(results_of(own), 0.5) for value, own in labelled.groupby("value")}
             pick = max if labelled["score_goal"].iloc[0] == "max" else min
@@ -224,6 +273,24 @@ def tuned(runs: pd.DataFrame, axis: str, tuning_seeds: Collection[int], by: str 
                 raise UserError(f"{cell} on {task}: no run of the chosen {axis} {best} has a fresh seed")
             chosen.append(fresh)
     return pd.concat(chosen, ignore_index=True)
+
+
+Budget = tuple[tuple[tuple[int, int], ...], ...]
+"""What was spent on tuning: for each value tried, the seed and the training steps of each run."""
+
+
+def _budget(runs: pd.DataFrame, axis: str) -> Budget:
+    values = runs.groupby(axis, dropna=False)[["seed", "train.steps"]]
+    return tuple(sorted(tuple(sorted(map(tuple, own.to_numpy(int).tolist()))) for _, own in values))
+
+
+def _in_words(budget: Budget) -> str:
+    kinds = Counter(budget).items()
+    return ", ".join(
+        f"{count} value{'s' * (count > 1)} with seeds {', '.join(str(seed) for seed, _ in runs)} "
+        f"for {'/'.join(sorted({str(steps) for _, steps in runs}, key=int))} steps"
+        for runs, count in kinds
+    )
 
 
 def _settings(labelled: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:

@@ -6,6 +6,7 @@ from rnnbench.analysis.labels import metric_label
 from rnnbench.analysis.numbers import interval, number, percent
 from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import in_order
+from rnnbench.analysis.statistics import MIN_SEEDS
 
 Rows = list[list[str]]
 """A table as text, with its headings as the first row."""
@@ -41,7 +42,7 @@ def summary_rows(summary: pd.DataFrame, panel: str, order: list[str]) -> Rows:
 
 def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
     """Returns the rows that `statistics.paired` has for a task's pairs of settings, in the given order."""
-    rows = [["", "seeds", "better", "equal", "worse", "median difference", "interval", "p"]]
+    rows = [["", "seeds", "better", "equal", "worse", "median difference", "interval", "p", "p (Holm)"]]
     if pairs.empty:
         return rows
     own = pairs[pairs["panel"] == panel]
@@ -54,9 +55,23 @@ def pair_rows(pairs: pd.DataFrame, panel: str, order: list[str]) -> Rows:
                 number(row["difference"]),
                 interval(row["low"], row["high"]),
                 number(row["p"], 2),
+                number(row["p_holm"], 2),
             ]
         )
     return rows
+
+
+def notes(summary: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """Returns what a reader must know about the intervals and p-values of these tables."""
+    found = []
+    if (summary["runs"] < MIN_SEEDS).any():
+        found.append(
+            f"Medians of fewer than {MIN_SEEDS} seeds have no interval: the range of n seeds holds the true median "
+            "with a probability of only 1 - 2^(1-n)."
+        )
+    if len(pairs) and pairs.groupby("panel").size().max() > 1:
+        found.append("p (Holm) is corrected for the number of pairs on the task (Holm 1979); p is not.")
+    return found
 
 
 RIGHT = " (right)"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import in_order, label_runs
-from rnnbench.analysis.summaries import Rows, heading, pair_rows, summary_rows
+from rnnbench.analysis.summaries import Rows, heading, notes, pair_rows, summary_rows
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
 from rnnbench.errors import UserError
@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (arguments.tune is None) != (arguments.tuning_seeds is None):
         parser.error("--tune and --tuning-seeds go together")
     runs = load_runs(arguments.folder)
-    note = ""
+    said: list[str] = []
     if arguments.tune is not None:
         seeds = ", ".join(map(str, sorted(arguments.tuning_seeds)))
-        note = (
+        said.append(
             f"{arguments.tune} was chosen for each cell by the median over the tuning seeds {seeds}. "
             "The results are from the other seeds."
         )
@@ -60,8 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unfinished == len(labelled):
         raise UserError(f"{arguments.folder}: no run is finished yet ({unfinished} are not)")
     summary, pairs = statistics.summarize(labelled), statistics.paired(labelled)
+    said += notes(summary, pairs)
     if unfinished:
-        note = f"{note} {unfinished} unfinished runs are left out.".strip()
+        said.append(f"{unfinished} unfinished runs are left out.")
+    note = " ".join(said)
 
     console = terminal.console()
     sections = []

@@ -1,10 +1,12 @@
 """Compares statistics with closed forms, hand calculations and simulations."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 from rnnbench.analysis import statistics
 from rnnbench.analysis.settings import label_runs
@@ -63,8 +65,67 @@ def test_the_bootstrap_covers_the_median_as_often_as_it_says() -> None:
     assert 0.90 <= np.mean(hits) <= 0.99
 
 
-def test_one_seed_has_no_interval() -> None:
-    assert all(np.isnan(statistics.bootstrap_median(np.array([1.0]))))
+def test_five_seeds_give_their_range_and_fewer_no_interval() -> None:
+    """The range of n seeds holds the true median in a share of 1 - 2^(1-n): .94 of 5, but .88 of 4."""
+    rng = np.random.default_rng(3)
+    five = rng.normal(size=(2000, 5))
+    assert statistics.bootstrap_median(five[0]) == (five[0].min(), five[0].max())
+    np.testing.assert_allclose(np.mean((five.min(1) <= 0) & (five.max(1) >= 0)), 1 - 2.0**-4, atol=0.015)
+    for n in range(5):
+        assert all(np.isnan(statistics.bootstrap_median(rng.normal(size=n))))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 8, 14])
+def test_the_signed_rank_test_counts_all_signs(size: int) -> None:
+    """The closed form: of all equally likely signs of the ranks, the share whose sum is at least as far from 0."""
+    rng = np.random.default_rng(size)
+    kinds = [
+        np.arange(1.0, 6.0),
+        np.array([-np.inf, 0.0, 1.0, 2.0, np.inf]),
+        np.array([-1.0, 1.0]),
+        rng.normal(size=99),
+    ]
+    for values in kinds:
+        differences = rng.choice(values, size)
+        some = differences[differences != 0]
+        ranks = rankdata(np.abs(some))
+        sums = np.array(list(itertools.product((-1, 1), repeat=len(some)))) @ ranks
+        expected = np.mean(np.abs(sums) >= abs(np.sign(some) @ ranks) - 1e-9) if len(some) else np.nan
+        np.testing.assert_allclose(statistics.signed_rank_p(differences), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([-np.inf, -1, -2, -3, -4, -5], 0.03125),
+        ([-np.inf, -np.inf, -np.inf, -1, -2, -3], 0.03125),
+        ([-np.inf, -np.inf, -1, -2, 3, 4], 0.53125),
+    ],
+)
+def test_the_smallest_difference_counts_beside_diverged_runs(differences: list[float], p: float) -> None:
+    assert statistics.signed_rank_p(np.array(differences)) == p
+
+
+@pytest.mark.parametrize(
+    ("p", "corrected"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 * .005, 3 * .01, 2 * .03, and .04 not below that
+        ([0.5, 0.4], [0.8, 0.8]),
+        ([0.6, 0.7], [1, 1]),
+        ([0.01, np.nan, 0.02], [0.02, np.nan, 0.02]),  # settings without any difference do not count
+        ([np.nan], [np.nan]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(p: list[float], corrected: list[float]) -> None:
+    np.testing.assert_allclose(statistics.holm(np.array(p)), corrected)
+
+
+def test_holm_keeps_false_findings_below_the_level() -> None:
+    """Of ten true null hypotheses, at least one is rejected in .40 of the trials without a correction."""
+    p = np.random.default_rng(4).uniform(size=(2000, 10))
+    assert np.mean((p < 0.05).any(1)) > 0.35
+    assert np.mean([(statistics.holm(row) < 0.05).any() for row in p]) == pytest.approx(0.05, abs=0.015)
 
 
 def test_survival_by_hand() -> None:
@@ -204,9 +265,22 @@ def test_tuning_is_done_for_each_cell() -> None:
 
 def test_unequal_budgets_are_refused() -> None:
     every = grid({("lstm", 0.001): [0.6, 0.6], ("lstm", 0.01): [0.5, 0.5], ("gru", 0.001): [0.1, 1]})
-    with pytest.raises(UserError, match=r"not tuned with equal budgets on copy \(lstm: 2 values.*; gru: 1 values"):
+    lstm, gru = "lstm: 2 values with seeds 0 for 100 steps", "gru: 1 value with seeds 0 for 100 steps"
+    with pytest.raises(UserError, match=rf"not tuned with equal budgets on copy \({lstm}; {gru}\)"):
         statistics.tuned(every, "optimizer.learning_rate", {0})
+    # As many values, runs and steps in total, but one value of the LSTM got two of its three runs.
+    every = grid(
+        {("lstm", 0.001): [0.6], ("lstm", 0.01): [0.5, 0.5, 0.5], ("gru", 0.001): [1, 1], ("gru", 0.01): [1, 1]}
+    )
+    with pytest.raises(
+        UserError, match=r"lstm: 1 value with seeds 0 for .*, 1 value with seeds 0, 1, 2 for .*; gru: 2"
+    ):
+        statistics.tuned(every, "optimizer.learning_rate", {0, 1, 2})
+    every = grid({("lstm", 0.001): [0.6, 0.6], ("lstm", 0.01): [0.5, 0.5]})
     with pytest.raises(UserError, match=r"no run of the chosen .* has a fresh seed"):
         statistics.tuned(every[every["model.name"] == "lstm"], "optimizer.learning_rate", {0, 1})
+    sizes = every.assign(**{"model.hidden_size": [32, 64, 32, 64]})
+    with pytest.raises(UserError, match=r"lstm on copy: expected runs .* but they also differ in model\.hidden_size"):
+        statistics.tuned(sizes, "optimizer.learning_rate", {0, 1})
     with pytest.raises(UserError, match="expected a key of the runs' configuration"):
         statistics.tuned(every, "optimizer.rate", {0})

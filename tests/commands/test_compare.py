@@ -23,16 +23,22 @@ def record(folder: Path, accuracies: dict[tuple[str, float], list[float]]) -> No
 
 
 def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record(tmp_path, {("lstm", 0.01): [0.6, 0.7, 0.8], ("gru", 0.01): [0.9] * 3, ("a|b", 0.01): [0.1] * 3})
+    lstm, gru = [0.5, 0.6, 0.7, 0.8, 0.9], [0.55, 0.7, 0.85, 0.95, 1.0]
+    record(tmp_path, {("lstm", 0.01): lstm, ("gru", 0.01): gru, ("a|b", 0.01): [0.1] * 3})
     assert compare.main([str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "Copy: accuracy, higher is better" in printed
-    assert "0.6..0.8" in printed
+    assert "0.5..0.9" in printed
+    assert "Medians of fewer than 5 seeds have no interval" in printed
+    assert "p (Holm) is corrected for the number of pairs" in printed
     text = (tmp_path / "comparison.md").read_text()
-    assert "| LSTM | 0.7 | 0.6..0.8 | 0.65..0.75 | 3 | 0 | 0 (0%) |" in text
+    assert "| LSTM | 0.7 | 0.5..0.9 | 0.6..0.8 | 5 | 0 | 0 (0%) |" in text
+    assert r"| a\|b | 0.1 | - | 0.1..0.1 | 3 |" in text
+    # p is 2 / 2^5, and the correction multiplies it by the three pairs.
+    assert "| GRU - LSTM | 5 | 5 | 0 | 0 | 0.1 | 0.05..0.15 | 0.062 | 0.19 |" in text
     assert r"a\|b" in text
     table = pd.read_csv(tmp_path / "comparison.csv").set_index("line")
-    assert table.loc["GRU", "median"] == 0.9
+    assert table.loc["GRU", "median"] == 0.85
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == 3
 
 

@@ -12,7 +12,7 @@ from rnnbench.analysis.labels import cell_label, metric_label, title
 from rnnbench.analysis.numbers import number
 from rnnbench.analysis.settings import config_keys, in_order
 from rnnbench.analysis.statistics import CONFIDENCE, summarize
-from rnnbench.analysis.summaries import completions, heading, summary_rows
+from rnnbench.analysis.summaries import completions, heading, notes, summary_rows
 from rnnbench.analysis.tables import load_metrics, load_scores, load_showcase, load_table
 from rnnbench.errors import UserError
 from rnnbench.figures import interactive
@@ -38,6 +38,7 @@ def _comparison(results: Results) -> Markup:
     for panel, of_task in results.labelled.groupby("panel", sort=False):
         order = [line for line, _ in in_order(of_task)]
         shown += [parts.heading(heading(of_task)), parts.table(summary_rows(summary, str(panel), order))]
+    shown += map(parts.paragraph, notes(summary, pd.DataFrame()))
     return joined(shown)
 
 
