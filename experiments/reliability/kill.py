@@ -1,0 +1,138 @@
+"""Kills a sweep at random moments and resumes it: `python experiments/reliability/kill.py`.
+
+The same sweep is trained twice: once undisturbed, and once by processes that get a signal at a random moment, each
+followed by the same command. Then every recorded table and every parameter of the two must be the same bits. If the
+sweep ends before all signals are sent, another one with the next seeds begins.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import rnnbench
+from rnnbench.records.folders import job_folders
+from rnnbench.training.trained import load_job
+
+OVERRIDES = [
+    *(
+        "-m",
+        "model=rnn,lstm,gru",
+        "task=adding",
+        "task.length=20",
+        "model.hidden_size=8",
+        "optimizer.learning_rate=1e-2",
+    ),
+    *("train.steps=6000", "train.eval_every=100", "train.batch_size=16", "train.test_size=64", "probe.size=16"),
+    *("train.checkpoint_seconds=0.5", "population.max_size=6", "report=false", "devices=1"),
+]
+"""Three cells, and jobs of at most six runs: nine jobs if there are 18 seeds."""
+
+SEEDS = 18
+
+
+def command(output: Path, first_seed: int) -> list[str]:
+    """Returns the command of the sweep of `SEEDS` seeds."""
+    seeds = f"seed=range({first_seed},{first_seed + SEEDS})"
+    return [sys.executable, "-m", "rnnbench", *OVERRIDES, seeds, f"output={output}"]
+
+
+def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, draw: random.Random) -> list[int]:
+    """Runs the sweep until it ends by itself, and sends up to `most` signals. Returns the exit codes.
+
+    Args:
+        output: where the sweep is recorded.
+        first_seed: the sweep's first seed.
+        number: the signal.
+        most: how many signals to send.
+        draw: draws the moments.
+    """
+    codes: list[int] = []
+    while True:
+        with open(output.with_suffix(".log"), "a") as log:
+            process = subprocess.Popen(command(output, first_seed), stdout=log, stderr=log, start_new_session=True)
+            try:
+                process.wait(draw.uniform(0, 15) if len(codes) < most else None)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, number)
+                codes.append(process.wait())
+                continue
+        if process.returncode != 0:
+            raise SystemExit(f"the sweep ended with exit code {process.returncode}; {log.name} says why")
+        return codes
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Returns what differs between two folders of the same sweep: missing or doubled runs, tables, and parameters."""
+    found = []
+    runs = [rnnbench.load_runs(folder) for folder in (one, other)]
+    if runs[0]["run_id"].tolist() != runs[1]["run_id"].tolist() or runs[0]["run_id"].duplicated().any():
+        found.append("runs")
+    for name in rnnbench.table_names(one):
+        tables = [rnnbench.load_table(folder, name) for folder in (one, other)]
+        if not tables[0].equals(tables[1]):
+            found.append(f"table {name}")
+    if not runs[0].drop(columns="folder").equals(runs[1].drop(columns="folder")):
+        found.append("table runs")
+    for folder in job_folders(one):
+        ours, theirs = (jax.tree.leaves(load_job(root / folder.name).states) for root in (one, other))
+        if not all(bits(a) == bits(b) for a, b in zip(ours, theirs, strict=True)):
+            found.append(f"states of {folder.name}")
+    return found
+
+
+def bits(array: jax.Array) -> bytes:
+    """Returns the bytes of an array, or of random keys."""
+    is_key = jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if is_key else array).tobytes()
+
+
+def main() -> None:
+    """Sends the signals, compares, prints the result and writes it to a file."""
+    parser = argparse.ArgumentParser(description="A sweep that is killed again and again must end as if it were not.")
+    parser.add_argument("--signal", choices=["KILL", "INT", "TERM"], default="KILL")
+    parser.add_argument("--times", type=int, default=100, help="how many signals to send (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("results/reliability"))
+    options = parser.parse_args()
+    number, draw = signal.Signals[f"SIG{options.signal}"], random.Random(options.seed)
+    sent: list[int] = []
+    found: list[str] = []
+    sweeps = 0
+    start = time.monotonic()
+    while len(sent) < options.times:
+        first_seed = sweeps * SEEDS
+        undisturbed, killed = (options.output / f"{name}-{first_seed}" for name in ("undisturbed", "killed"))
+        for folder in (undisturbed, killed):
+            shutil.rmtree(folder, ignore_errors=True)
+        options.output.mkdir(parents=True, exist_ok=True)
+        disturbed(undisturbed, first_seed, number, 0, draw)
+        sent += disturbed(killed, first_seed, number, options.times - len(sent), draw)
+        found += differences(undisturbed, killed)
+        sweeps += 1
+        print(f"{len(sent)} of {options.times} signals sent, {sweeps * 3 * SEEDS} runs, differences: {found or 'none'}")
+    result = {
+        "signal": options.signal,
+        "sent": len(sent),
+        "exit_codes": {str(code): sent.count(code) for code in sorted(set(sent))},
+        "runs": sweeps * 3 * SEEDS,
+        "differences": found,
+        "minutes": round((time.monotonic() - start) / 60, 1),
+    }
+    path = options.output / f"{options.signal.lower()}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written: {path}")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
