@@ -27,6 +27,7 @@ from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 from rnnbench.training import distributed, tables
 from rnnbench.training.devices import use_compilation_cache, use_devices
+from rnnbench.training.switches import refuse_switches
 from rnnbench.training.trained import load_job, read_config
 
 AT_EVERY_EVALUATION = "gradient_flow"
@@ -67,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="an argument of a probe, such as jacobians.lags=[1,8,64]; can be repeated",
     )
+    parser.add_argument(
+        "--allow",
+        metavar="PACKAGE,...",
+        type=terminal.names,
+        default=[],
+        help="packages that you trust: the results may use their cells and tasks, besides rnnbench's own",
+    )
     arguments = parser.parse_args(argv)
     if not arguments.folder.is_dir():
         raise UserError(f"{arguments.folder}: there is no such folder; expected one that rnnbench wrote")
@@ -81,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     metrics: dict[str, pa.Table] = {}
     try:
         for number, folder in enumerate(jobs, 1):
-            metrics |= _probe(folder, probes, arguments.size, f"{number}/{len(jobs)} {folder.name}")
+            metrics |= _probe(folder, probes, arguments, f"{number}/{len(jobs)} {folder.name}")
     finally:
         if metrics:
             _show(metrics, probes, labels)
@@ -117,11 +125,12 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
     return [make_probe(name, f"--probes {name}", given[name]) for name in names]
 
 
-def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> dict[str, pa.Table]:
+def _probe(folder: Path, probes: Sequence[Probe], arguments: argparse.Namespace, label: str) -> dict[str, pa.Table]:
     """Probes every run of a job, records the results, and returns the probes' metrics by run id."""
-    resolved, _ = read_config(folder)
+    resolved, configs = read_config(folder, arguments.allow)
+    refuse_switches()  # after everything that the user's code could set is imported
     with Records(folder, resolved) as records:
-        job = load_job(folder)
+        job = load_job(folder, configs)
         diverged = distributed.fetch(job.states.diverged_at) >= 0
         ids = [None if gone else run_id(config) for config, gone in zip(job.configs, diverged, strict=True)]
         if diverged.any():
@@ -132,7 +141,7 @@ def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> dict
         console = Console(file=sys.stderr)
         model, tasks = job.program.template, job.program.tasks
         for probe in track(probes, label, console=console, transient=True, disable=not console.is_terminal):
-            measured = job.program.measure(probe, job.states, size)
+            measured = job.program.measure(probe, job.states, arguments.size)
             found.append(tables.probe_tables(probe, measured, model, tasks, ids, job.step))
         written = tables.merged({"metrics": SCHEMAS["metrics"].empty_table()}, *found)
         metrics = written.pop("metrics")  # not recorded: keep those from training
