@@ -1,4 +1,6 @@
-"""What tables and figures call cells, tasks, metrics and breakdowns."""
+"""What tables and figures call cells, tasks, metrics and breakdowns. Labels are one line of visible characters."""
+
+from rnnbench.visible import visible
 
 CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
@@ -7,17 +9,17 @@ ABBREVIATIONS = {"mse"}
 
 def cell_label(name: str) -> str:
     """Returns what a cell is called in figures and tables."""
-    return CELLS.get(name, name)
+    return CELLS.get(name, visible(name))
 
 
 def metric_label(name: str) -> str:
     """Returns what a metric is called in figures and tables."""
-    return name.upper() if name in ABBREVIATIONS else name.replace("_", " ")
+    return name.upper() if name in ABBREVIATIONS else visible(name).replace("_", " ")
 
 
 def title(name: str) -> str:
     """Returns a task's name as a title: "Sentence completion" for sentence_completion."""
-    return name.replace("_", " ").capitalize()
+    return visible(name.replace("_", " ").capitalize())
 
 
 def breakdown_label(by: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.analysis.labels import CELLS, cell_label, metric_label, title
+from rnnbench.visible import visible
 
 _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", "score_goal", "folder", "seed"}
 
@@ -75,4 +76,4 @@ def _labels(
 def _text(value: Any) -> str:
     if pd.isna(value):
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else visible(str(value))

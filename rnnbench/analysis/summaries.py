@@ -7,6 +7,7 @@ from rnnbench.analysis.numbers import interval, number, percent
 from rnnbench.analysis.selection import at_last_step
 from rnnbench.analysis.settings import in_order
 from rnnbench.analysis.statistics import MIN_SEEDS
+from rnnbench.visible import visible
 
 Rows = list[list[str]]
 """A table as text, with its headings as the first row."""
@@ -85,7 +86,7 @@ def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Row
     tables = {}
     for prompt, of_prompt in rows.groupby("prompt", sort=False):
         right = dict(of_prompt.groupby("continuation", sort=False)["correct"].first())
-        headings = [f"{continuation}{RIGHT if is_right else ''}" for continuation, is_right in right.items()]
+        headings = [f"{visible(continuation)}{RIGHT if is_right else ''}" for continuation, is_right in right.items()]
         table = [["", *headings, "seeds right"]]
         for line, _ in in_order(of_prompt):
             own = of_prompt[of_prompt["line"] == line].pivot(
@@ -102,4 +103,4 @@ def completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> dict[str, Row
 def _sentence(prompt: str) -> str:
     """Returns space-separated words as a normal sentence."""
     text = prompt.replace(" ,", ",").replace(" .", ".")
-    return text[:1].upper() + text[1:]
+    return visible(text[:1].upper() + text[1:])

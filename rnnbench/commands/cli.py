@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from rnnbench.commands import COMMANDS, train
 from rnnbench.config.messages import describe, did_you_mean, wants_traceback
 from rnnbench.errors import UserError
+from rnnbench.training.stopping import Stopped, sigterm_interrupts
+from rnnbench.visible import visible
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""
@@ -23,18 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code. 0: success; 1: a bug; 2: an error that the user can fix; 3: a run diverged; 130: interrupted by
-        Ctrl-C; 141: the reader of the output has left.
+        Ctrl-C; 141: the reader of the output has left; 143: stopped by SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _current_folder_importable():
+        with _current_folder_importable(), sigterm_interrupts():
             is_command = bool(argv) and _is_bare_word(argv[0])
             code = _command(argv[0], argv[1:]) if is_command else train.main(argv)
             sys.stdout.flush()
             return code
-    except KeyboardInterrupt:
-        print("\nrnnbench: stopped; the same command resumes", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return _stopped(error)
     except BrokenPipeError:
         # The reader of a pipe has left (`| head`): this is no error, but nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,8 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wants_traceback():
             traceback.print_exception(error)
         message, code = describe(error)
-        print(f"rnnbench: error: {message}", file=sys.stderr)
+        print(visible(f"rnnbench: error: {message}", keep="\n"), file=sys.stderr)
         return code
+
+
+def _stopped(error: KeyboardInterrupt) -> int:
+    """Says that a signal stopped the command, and returns the exit code."""
+    said = str(error) or "stopped; the same command resumes from what is saved"
+    print(f"\nrnnbench: {said}", file=sys.stderr)
+    if not isinstance(error, Stopped):
+        return INTERRUPTED
+    if error.computing:  # Python would wait for the end of the segment before it exits
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(error.exit_code)
+    return error.exit_code
 
 
 def _is_bare_word(argument: str) -> bool:

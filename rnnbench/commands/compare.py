@@ -1,6 +1,7 @@
 """`rnnbench compare DIR`: statistics of every setting over its seeds, in the terminal, as Markdown and as CSV."""
 
 import argparse
+import html
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from rnnbench.analysis.summaries import Rows, heading, notes, pair_rows, summary
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
 from rnnbench.errors import UserError
+from rnnbench.visible import visible
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,8 +101,13 @@ def _rich(rows: Rows) -> Table:
     return table
 
 
+def _escaped(text: str) -> str:
+    """Returns text that Markdown shows as it is: no markup, no HTML, no line of its own."""
+    return html.escape(re.sub(r"([\\|`*_\[\]~$])", r"\\\1", visible(text)), quote=False)
+
+
 def _markdown(rows: Rows) -> str:
-    escaped = [[re.sub(r"([\\|`*_<>\[\]])", r"\\\1", cell) for cell in row] for row in rows]
+    escaped = [[_escaped(cell) for cell in row] for row in rows]
     lines = ["| " + " | ".join(row) + " |" for row in escaped]
     return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
 
@@ -108,9 +115,9 @@ def _markdown(rows: Rows) -> str:
 def _write(
     folder: Path, sections: list[tuple[str, Rows]], note: str, summary: pd.DataFrame, pairs: pd.DataFrame
 ) -> None:
-    text = "\n\n".join(f"## {title}\n\n{_markdown(rows)}" for title, rows in sections)
+    text = "\n\n".join(f"## {_escaped(title)}\n\n{_markdown(rows)}" for title, rows in sections)
     files: dict[str, Callable[[Path], object]] = {
-        "comparison.md": lambda path: path.write_text(f"# Comparison\n\n{text}\n\n{note}".rstrip() + "\n"),
+        "comparison.md": lambda path: path.write_text(f"# Comparison\n\n{text}\n\n{_escaped(note)}".rstrip() + "\n"),
         "comparison.csv": lambda path: summary.to_csv(path, index=False),
         "pairs.csv": lambda path: pairs.to_csv(path, index=False),
     }

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.text import Text
 
@@ -27,7 +28,9 @@ from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 from rnnbench.training import distributed, tables
 from rnnbench.training.devices import use_compilation_cache, use_devices
+from rnnbench.training.switches import refuse_switches
 from rnnbench.training.trained import load_job, read_config
+from rnnbench.visible import visible
 
 AT_EVERY_EVALUATION = "gradient_flow"
 """Already measured during training, so it is not measured again by default."""
@@ -67,6 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="an argument of a probe, such as jacobians.lags=[1,8,64]; can be repeated",
     )
+    parser.add_argument(
+        "--allow",
+        metavar="PACKAGE,...",
+        type=terminal.names,
+        default=[],
+        help="packages that you trust: the results may use their cells and tasks, besides rnnbench's own",
+    )
     arguments = parser.parse_args(argv)
     if not arguments.folder.is_dir():
         raise UserError(f"{arguments.folder}: there is no such folder; expected one that rnnbench wrote")
@@ -81,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     metrics: dict[str, pa.Table] = {}
     try:
         for number, folder in enumerate(jobs, 1):
-            metrics |= _probe(folder, probes, arguments.size, f"{number}/{len(jobs)} {folder.name}")
+            metrics |= _probe(folder, probes, arguments, f"{number}/{len(jobs)} {folder.name}")
     finally:
         if metrics:
             _show(metrics, probes, labels)
@@ -117,28 +127,31 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
     return [make_probe(name, f"--probes {name}", given[name]) for name in names]
 
 
-def _probe(folder: Path, probes: Sequence[Probe], size: int, label: str) -> dict[str, pa.Table]:
+def _probe(folder: Path, probes: Sequence[Probe], arguments: argparse.Namespace, label: str) -> dict[str, pa.Table]:
     """Probes every run of a job, records the results, and returns the probes' metrics by run id."""
-    resolved, _ = read_config(folder)
+    resolved, configs = read_config(folder, arguments.allow)
+    refuse_switches()  # after everything that the user's code could set is imported
     with Records(folder, resolved) as records:
-        job = load_job(folder)
+        job = load_job(folder, configs)
         diverged = distributed.fetch(job.states.diverged_at) >= 0
         ids = [None if gone else run_id(config) for config, gone in zip(job.configs, diverged, strict=True)]
         if diverged.any():
-            print(f"{diverged.sum()} of {len(diverged)} runs diverged and are not probed: {folder}")
+            print(visible(f"{diverged.sum()} of {len(diverged)} runs diverged and are not probed: {folder}"))
         if diverged.all():
             return {}
         found: list[tables.Tables] = []
         console = Console(file=sys.stderr)
         model, tasks = job.program.template, job.program.tasks
-        for probe in track(probes, label, console=console, transient=True, disable=not console.is_terminal):
-            measured = job.program.measure(probe, job.states, size)
+        for probe in track(
+            probes, escape(visible(label)), console=console, transient=True, disable=not console.is_terminal
+        ):
+            measured = job.program.measure(probe, job.states, arguments.size)
             found.append(tables.probe_tables(probe, measured, model, tasks, ids, job.step))
         written = tables.merged({"metrics": SCHEMAS["metrics"].empty_table()}, *found)
         metrics = written.pop("metrics")  # not recorded: keep those from training
         records.write_probed(written)
     if written:
-        print(f"written: {', '.join(written)} of {folder}", file=sys.stderr)
+        print(visible(f"written: {', '.join(written)} of {folder}"), file=sys.stderr)
     return {run: metrics.filter(pc.field("run_id") == run) for run in ids if run is not None}
 
 
@@ -150,7 +163,7 @@ def _show(metrics: dict[str, pa.Table], probes: Sequence[Probe], labels: pd.Data
         numbers = dict(zip(rows["metric"].to_pylist(), rows["value"].to_pylist(), strict=True))
         texts = [f"{numbers[name]:.3g}" if name in numbers else "-" for name in meanings]
         label = labels.loc[run]
-        table.add_row(Text(f"{label['panel']}: {label['line']}", style="bold"), str(label["seed"]), *texts)
+        table.add_row(Text(f"{label['panel']}: {label['line']}", style="bold"), Text(str(label["seed"])), *texts)
     console = terminal.console()
     console.print(table)
     if len(metrics) > MAX_SHOWN:

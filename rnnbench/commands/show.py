@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from rnnbench.errors import UserError
 from rnnbench.figures.probed import probe_figures
 from rnnbench.probes.finding import drawers
 from rnnbench.records.bins import bin_label
+from rnnbench.visible import visible
 
 MEASURED_BY_COMMAND = ("spectra", "memory")
 """Tables that `rnnbench probe` fills, and training only if configured to."""
@@ -137,7 +139,7 @@ def _notes(labelled: pd.DataFrame, runs: pd.DataFrame) -> list[Text]:
             names.append(f"and {len(found) - MAX_NAMED} more")
         if names:
             count = "1 run" if len(found) == 1 else f"{len(found)} runs"
-            notes.append(Text(f"{count} {kind}, left out: {', '.join(names)}", style="yellow"))
+            notes.append(Text(visible(f"{count} {kind}, left out: {', '.join(names)}"), style="yellow"))
     return notes
 
 
@@ -172,7 +174,12 @@ def _write_figures(console: Console, figures: Mapping[str, Callable[[], Figure]]
         try:
             figure = draw()
         except UserError as error:
-            console.print(Text(f"no figure {name}: {error}"), soft_wrap=True)
+            console.print(Text(visible(f"no figure {name}: {error}")), soft_wrap=True)
             continue
-        for path in drawn.save(figure, folder / name):
-            console.print(Text(f"written: {path}"), soft_wrap=True)
+        for path in drawn.save(figure, folder / _file_name(name)):
+            console.print(Text(visible(f"written: {path}")), soft_wrap=True)
+
+
+def _file_name(name: str) -> str:
+    """Returns a figure's name as a file name: parts of it come from data, and must not lead out of the folder."""
+    return re.sub(r"[^\w.+-]", "_", name)

@@ -2,20 +2,32 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from rnnbench.visible import visible
 
 WIDTH_OF_A_FILE = 200
 """Width of output that goes to a file or a pipe, which does not wrap lines."""
 
 
+class _VisibleConsole(Console):
+    """A console on which text from data is only text: whatever could not be seen in it is shown as an escape."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))
+
+
 def console() -> Console:
     """Returns a console on the current standard output."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = _VisibleConsole(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_A_FILE
     return console

@@ -1,11 +1,13 @@
 """Builds objects from `_target_`, the dotted name of a class or function, after checking its keyword arguments."""
 
+import abc
 import contextlib
 import functools
 import importlib
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from rnnbench.config.annotations import (
@@ -23,6 +25,31 @@ from rnnbench.config.messages import did_you_mean, listed, unknown_key
 from rnnbench.errors import UserError
 
 HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+
+
+class Vetting(abc.ABC):
+    """Decides which names may be used. Both methods raise a `UserError` to refuse one."""
+
+    @abc.abstractmethod
+    def name(self, name: str, path: str) -> None:
+        """Checks a dotted name before anything is imported."""
+
+    @abc.abstractmethod
+    def found(self, found: Any, name: str, path: str) -> None:
+        """Checks what the name stands for before it is called."""
+
+
+_vetting: ContextVar[Vetting | None] = ContextVar("vetting", default=None)
+
+
+@contextlib.contextmanager
+def vetted(vetting: Vetting) -> Iterator[None]:
+    """Vets every name that is looked up in the block; without it, the user's own configuration may name anything."""
+    token = _vetting.set(vetting)
+    try:
+        yield
+    finally:
+        _vetting.reset(token)
 
 
 def instantiate(node: Mapping[str, Any], path: str) -> Any:
@@ -85,8 +112,12 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
     target = locate(node.get("_target_"), f"{path}._target_")
     name = node["_target_"]
     parameters = _parameters(target)
+    result = dict(node)
+    if "_args_" in node:
+        result["_args_"] = _checked_value(node["_args_"], Any, f"{path}._args_", located)
     if parameters is None:
-        return dict(node)
+        others = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
+        return result | {key: _checked_value(value, Any, f"{path}.{key}", located) for key, value in others.items()}
     positional = len(node.get("_args_", ()))
     keywords = {
         parameter.name: parameter
@@ -101,7 +132,6 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
             f"and takes no {' and no '.join(missing)}"
         )
     own = [key for key in keywords if key not in given]
-    result = dict(node)
     for key, value in node.items():
         if key in HYDRA_KEYS:
             continue
@@ -162,6 +192,9 @@ def locate(target: Any, path: str) -> Any:
         raise UserError(
             f"{path}: expected the dotted name of a class or function, such as optax.adam, got {as_yaml(target)}"
         )
+    vetting = _vetting.get()
+    if vetting is not None:
+        vetting.name(target, path)
     parts = target.split(".")
     for i in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:i])
@@ -179,6 +212,8 @@ def locate(target: Any, path: str) -> Any:
             name = f"{name}.{attribute}"
         if not callable(found):
             raise UserError(f"{path}: expected a class or function, got {target}, a {type(found).__name__}")
+        if vetting is not None:
+            vetting.found(found, target, path)
         return found
     raise UserError(
         f"{path}: cannot import {target}: there is no module {parts[0]} "

@@ -17,6 +17,7 @@ from rnnbench.analysis.selection import at_last_step
 from rnnbench.figures.colours import GREY, Look, settings
 from rnnbench.figures.states import Dash, layers, state_dashes, state_label
 from rnnbench.records.bins import bin_label
+from rnnbench.visible import visible
 
 MAX_SEEDS = 5
 """A setting with at most this many seeds has each of them drawn."""
@@ -287,4 +288,4 @@ def _thinned(values: Iterable[int], most: int) -> list[int]:
 
 
 def _label(text: str) -> str:
-    return html.escape(text, quote=False)
+    return html.escape(visible(text), quote=False)

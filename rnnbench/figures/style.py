@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from rnnbench.errors import UserError
+from rnnbench.visible import visible
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -71,7 +72,7 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
 
 def plain(text: str) -> str:
     """Returns text escaped so that it is shown literally: a dollar sign would start a formula."""
-    return text.replace("$", r"\$")
+    return visible(text).replace("$", r"\$")
 
 
 def as_data(figure: Figure) -> str:

@@ -3,19 +3,16 @@
 import contextlib
 import gc
 import logging
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from orbax.checkpoint import v1 as ocp
 
 from rnnbench.errors import UserError
-from rnnbench.training import distributed
+from rnnbench.training import distributed, stopping
 from rnnbench.training.step import RunState
 
 KEPT = 2
@@ -23,7 +20,11 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints of one job, numbered by training steps done. Only the owner of the job's records may use them."""
+    """The checkpoints of one job, numbered by training steps done. Only the owner of the job's records may use them.
+
+    Attributes:
+        newest: the step of the newest checkpoint that was saved or restored; 0 if there is none.
+    """
 
     def __init__(self, folder: Path, seconds: float):
         """Opens the folder.
@@ -35,6 +36,7 @@ class Checkpoints:
         self._folder = folder
         self._seconds = seconds
         self._last = time.monotonic()
+        self.newest = 0
         # Orbax logs every file that it writes, and logs its errors as well as raising them.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         with _reworded(folder):
@@ -47,7 +49,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything is written."""
-        with _reworded(self._folder), _interrupts_delayed():
+        with _reworded(self._folder), stopping.delayed():
             self._checkpointer.close()
 
     def save(self, step: int, states: RunState, *, force: bool = False) -> None:
@@ -62,8 +64,9 @@ class Checkpoints:
             UserError: the checkpoint cannot be written.
         """
         if force or distributed.lead(lambda: time.monotonic() - self._last >= self._seconds):
-            with _reworded(self._folder), _interrupts_delayed():
+            with _reworded(self._folder), stopping.delayed():
                 self._checkpointer.save(step, states, force=True, overwrite=True)
+            self.newest = step
             self._last = time.monotonic()
 
     def restore(self, like: RunState) -> tuple[int, RunState] | None:
@@ -78,40 +81,21 @@ class Checkpoints:
             UserError: there are checkpoints, but none of them can be read.
         """
         errors = []
-        with _failed_reads_silenced(), _interrupts_delayed():
+        with _failed_reads_silenced(), stopping.delayed():
             for checkpoint in reversed(self._checkpointer.checkpoints):
                 try:
-                    return checkpoint.step, self._checkpointer.load(checkpoint, like)
+                    states = self._checkpointer.load(checkpoint, like)
                 except Exception as error:  # orbax raises many kinds for a broken checkpoint
                     errors.append(f"step {checkpoint.step}: {type(error).__name__}")
+                else:
+                    self.newest = checkpoint.step
+                    return checkpoint.step, states
         if errors:
             raise UserError(
                 f"no checkpoint in {self._folder} can be read ({'; '.join(errors)}): expected the state of this run as "
                 "this version writes it; train the run again with overwrite=true"
             )
         return None
-
-
-@contextlib.contextmanager
-def _interrupts_delayed() -> Iterator[None]:
-    """Delays Ctrl-C until the block ends: it would break orbax's threads. A second Ctrl-C acts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
-    pressed = threading.Event()
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed.is_set():
-            signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager

@@ -83,6 +83,11 @@ def lead(action: Callable[[], Any]) -> Any:
     return found["value"]
 
 
+def any_of(flag: bool) -> bool:
+    """Returns whether the flag is set in any process of the job: the same in all of them."""
+    return flag if _is_alone() else bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
 def put(tree: PyTree, sharding: Sharding) -> PyTree:
     """Distributes arrays, which every process has in full, over the devices of all processes."""
     if _is_alone():

@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from rnnbench.visible import visible
+
 SECONDS_BETWEEN_LINES = 30.0
 LIVE_WIDTH, FINAL_WIDTH = 40, 16
 """Characters of a sparkline while the job trains, and of one that stays when it has ended."""
@@ -80,7 +82,7 @@ class JobProgress:
         self._is_live = self._console.is_interactive and not is_worker and not silent
         self._in_notebook = _in_notebook() and not silent
         self._text: NotebookText | None = None
-        self._label, self._steps = label, steps
+        self._label, self._steps = visible(label), steps
         self._began = self._last_line = time.monotonic()
         self._history: list[dict[str, float]] = []
         self._latest: dict[str, float] = {}
@@ -90,7 +92,7 @@ class JobProgress:
             TextColumn("{task.completed}/{task.total}"),
             TimeRemainingColumn(compact=True),
         )
-        self._task = self._bar.add_task(label, total=steps, completed=done)
+        self._task = self._bar.add_task(self._label, total=steps, completed=done)
         self._first = Group(self._bar, "  compiling ...")
         self._view = Live(self._first, console=self._console, transient=True)
 
@@ -147,7 +149,7 @@ class JobProgress:
         longest = max(map(len, self._latest), default=0)
         lines = []
         for name, value in self._latest.items():
-            start = f"  {name:<{longest}} {_rounded(value):>8}  "
+            start = f"  {visible(name):<{longest}} {_rounded(value):>8}  "
             series = [numbers.get(name, math.nan) for numbers in self._history]
             log = any(word in name for word in LOGARITHMIC)
             blocks = sparkline(series, min(width, self._console.width - len(start)), log)
@@ -155,11 +157,11 @@ class JobProgress:
         return Group(*lines)
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, soft_wrap=True)
 
 
 def _joined(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name} {_rounded(value)}" for name, value in numbers.items())
+    return "  ".join(f"{visible(name)} {_rounded(value)}" for name, value in numbers.items())
 
 
 def _rounded(value: float) -> str:
@@ -169,9 +171,9 @@ def _rounded(value: float) -> str:
 def say(text: str) -> None:
     """Prints one line for the person who started the job."""
     if _in_notebook():
-        NotebookText(text)
+        NotebookText(visible(text))
     else:
-        _console().print(text, markup=False, soft_wrap=True)
+        _console().print(visible(text), markup=False, soft_wrap=True)
 
 
 def _console(quiet: bool = False) -> Console:

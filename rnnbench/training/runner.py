@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from rnnbench.training.devices import use_compilation_cache, use_devices
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.runs_table import Row, RunsTable
 from rnnbench.training.step import RunState
+from rnnbench.training.stopping import Stopping
 from rnnbench.training.switches import refuse_switches
 
 
@@ -151,14 +153,21 @@ class Session:
         if len(self.configs) > 1 and leads:
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
         metrics = SCHEMAS["metrics"].empty_table()  # stays empty if an earlier session took the last step
-        with JobProgress(self.label, steps, step, silent=not leads) as progress:
+        with (
+            JobProgress(self.label, steps, step, silent=not leads) as progress,
+            Stopping(lambda: self.checkpoints.newest, say) as stopping,
+        ):
             if restored is None:
                 self._evaluate(0, states, {}, 1)
             while step < steps and not self.runs_table.nothing_left(self.config.train.stop_when_solved):
                 first, step = step + 1, min(step + self.config.train.eval_every, steps)
                 states, scalars = self.program.segment(states)
+                stopping.wait(functools.partial(_is_computed, scalars))
                 metrics = self._evaluate(step, states, distributed.fetch(scalars), first)
-                self.checkpoints.save(step, states)
+                asked = distributed.any_of(stopping.asked is not None)
+                self.checkpoints.save(step, states, force=asked)
+                if asked:
+                    raise stopping.stopped(step)
                 progress.update(step, _medians(metrics, self.shown))
             self._finish(step, states)
             reached = max(row["step"] for row in self.runs_table.rows)
@@ -238,6 +247,10 @@ class Session:
         self.checkpoints.save(step, states, force=True)
         self.records.finish(runs.rows)
         self.logger.finish([row["status"] for row in runs.rows])
+
+
+def _is_computed(scalars: Mapping[str, Any]) -> bool:
+    return all(leaf.is_ready() for leaf in scalars.values())
 
 
 def _medians(metrics: pa.Table, shown: Mapping[str, tuple[str, str]]) -> dict[str, float]:

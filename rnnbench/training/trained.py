@@ -1,5 +1,6 @@
 """Loads trained models from a job's recorded configuration and its newest checkpoint."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 
 from rnnbench.analysis.tables import load_runs
 from rnnbench.config.identity import run_id as id_of
+from rnnbench.config.objects import vetted
 from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
@@ -19,6 +21,7 @@ from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.devices import use_devices
 from rnnbench.training.program import Program, program
 from rnnbench.training.step import RunState
+from rnnbench.training.trust import Trust, refuse_interpolations
 
 
 class TrainedJob(NamedTuple):
@@ -37,11 +40,15 @@ class TrainedJob(NamedTuple):
     states: RunState
 
 
-def read_config(folder: Path) -> tuple[dict[str, Any], list[Config]]:
-    """Returns a job's recorded configuration, and the configuration of each of its runs.
+def read_config(folder: Path, allow: Iterable[str] = ()) -> tuple[dict[str, Any], list[Config]]:
+    """Returns a job's recorded configuration, and the configuration of each of its runs, without their logger.
+
+    Args:
+        folder: the job's folder.
+        allow: packages whose cells and tasks the configuration may name, besides rnnbench's own.
 
     Raises:
-        UserError: the file is missing, or is not a configuration that rnnbench wrote.
+        UserError: the file is missing, is not a configuration that rnnbench wrote, or names other code.
     """
     path = folder / "config.yaml"
     try:
@@ -50,22 +57,29 @@ def read_config(folder: Path) -> tuple[dict[str, Any], list[Config]]:
         raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {error}") from error
     if not isinstance(resolved, dict):
         raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {resolved!r}")
-    return resolved, parse_members(OmegaConf.create(resolved))
+    refuse_interpolations(resolved, path)
+    with vetted(Trust(path, allow)):
+        # Reading logs nothing, so the results of a logger's owner can be read without that logger.
+        return resolved, parse_members(OmegaConf.create({**resolved, "logger": None}))
 
 
-def load_model(folder: str | Path, run_id: str | None = None) -> Model:
+def load_model(folder: str | Path, run_id: str | None = None, allow: Iterable[str] = ()) -> Model:
     """Returns the trained model of a run, with its parameters from the newest checkpoint.
 
         model = rnnbench.load_model("results", run_id)
         outputs, states = model(inputs, mask)
 
+    The folder may come from someone else: its configuration runs only rnnbench's own cells and tasks, common functions
+    of JAX, Flax and optax, and cells and tasks of the packages in `allow`.
+
     Args:
         folder: the run's job folder, or any folder above it.
         run_id: the run's id; None stands for the only run in the folder.
+        allow: packages that you trust, such as the one of your own cells.
 
     Raises:
-        UserError: the run does not exist, `run_id` is None and there are several runs, the job is being trained right
-            now, or there is no checkpoint.
+        UserError: the configuration names code of another package, the run does not exist, `run_id` is None and there
+            are several runs, the job is being trained right now, or there is no checkpoint.
     """
     runs = load_runs(folder)
     found = runs if run_id is None else runs[runs["run_id"] == run_id]
@@ -75,20 +89,23 @@ def load_model(folder: str | Path, run_id: str | None = None) -> Model:
     [row] = found.to_dict("records")
     use_devices(None)  # the same number as a later `rnnbench.train` in this process uses
     job_folder = Path(row["folder"])
-    resolved, _ = read_config(job_folder)
+    resolved, configs = read_config(job_folder, [allow] if isinstance(allow, str) else allow)
     with Records(job_folder, resolved):
-        job = load_job(job_folder)
+        job = load_job(job_folder, configs)
     place = [id_of(config) for config in job.configs].index(row["run_id"])
     return job.program.model(jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), jax.device_get(job.states.params)))
 
 
-def load_job(folder: Path) -> TrainedJob:
+def load_job(folder: Path, configs: list[Config]) -> TrainedJob:
     """Returns a job's models from its newest checkpoint. The caller must hold the job's records.
+
+    Args:
+        folder: the job's folder.
+        configs: what `read_config` returned.
 
     Raises:
         UserError: there is no readable checkpoint.
     """
-    _, configs = read_config(folder)
     shared = program(configs)
     checkpoints = Checkpoints(folder / "checkpoints", 0.0)
     try:

@@ -187,7 +187,7 @@ def test_a_foreign_cell_has_spectra_and_memory(
     (tmp_path / "conf/model/odd.yaml").write_text("name: odd\ncell:\n  _target_: odd_cell.Odd\n")
     output = tmp_path / "out"
     assert run_command([*tiny, "--config-dir", str(tmp_path / "conf"), "model=odd", f"output={output}"]) == 0
-    assert run_command(["probe", str(output)]) == 0
+    assert run_command(["probe", str(output), "--allow", "odd_cell"]) == 0
     assert "Adding: odd" in capsys.readouterr().out
     assert rnnbench.load_table(output, "gates").empty
     assert set(rnnbench.load_table(output, "spectra")["kind"]) == {"singular_value", "lyapunov_exponent"}

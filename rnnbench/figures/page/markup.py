@@ -1,4 +1,4 @@
-"""HTML from templates, which escape all text that is not already markup."""
+"""HTML from templates, which escape all text that is not already markup, and show what could not be seen in it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,19 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rnnbench.visible import visible
+
+
+def _finalize(value: Any) -> Any:
+    """Makes what templates insert visible; what is already markup stays as it is."""
+    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _TEMPLATES = PackageLoader("rnnbench.figures.page")
 _ENVIRONMENT = Environment(
     loader=_TEMPLATES,
     autoescape=True,
+    finalize=_finalize,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
