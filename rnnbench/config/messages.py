@@ -69,6 +69,14 @@ def describe(error: BaseException) -> tuple[str, int]:
     return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
 
 
+def stopped_by(error: BaseException) -> str:
+    """Returns what stopped code that the configuration names, in one line: the error's type and its first line."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process (sys.exit({error.code!r}))"
+    first = str(error).strip().partition("\n")[0]
+    return f"{': '.join(filter(None, [type(error).__name__, first]))} ({TRACEBACK}=1 shows where)"
+
+
 def describe_config(error: OmegaConfBaseException) -> str:
     """Returns the message for an OmegaConf error: what was expected, what was given and what is allowed."""
     path = error.full_key or str(error.key or "")

@@ -53,6 +53,17 @@ def folder() -> Path:
             ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
             "model.cell.bias_init: 'forgt' is none of the gates that have one, which are input, forget, candidate, ",
         ),
+        (["model.cell={_target_: builtins.object}"], "model.cell: TypeError: object() takes no arguments ("),
+        (
+            ["model.cell={_target_: rnnbench.cells.GatedCell}"],
+            "model.cell: TypeError: GatedCell must define gates, as {name: Gate(activation)} and step(self, gates, h) (",
+        ),
+        (
+            ["model.cell={_target_: flax.nnx.LoRA, lora_rank: 2}"],
+            "model.cell._target_: flax.nnx.LoRA cannot serve here: it is called with in_features, hidden_features, ",
+        ),
+        (["task={_target_: rnnbench.tasks.Task, name: t}"], "task: TypeError: Can't instantiate abstract class Task"),
+        (["optimizer={_target_: builtins.int}"], "optimizer._target_: expected what makes an optax.GradientTransform"),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
         (
             ["model=lstm", "+model.cell.bias_init={forgte: {_target_: jax.nn.initializers.constant, value: 2}}"],
