@@ -19,7 +19,15 @@ from tests.helpers import run_command
 
 ROOT = Path(__file__).parents[2]
 
+CELL = ["model=rnn", "~model.cell.activation"]
+
 Run = Callable[..., tuple[int, str]]
+
+
+class NoCell:
+    """Takes what a cell takes, but cannot step."""
+
+    def __init__(self, in_features: int, hidden_features: int, *, rngs: object) -> None: ...
 
 
 @pytest.fixture
@@ -53,17 +61,20 @@ def folder() -> Path:
             ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
             "model.cell.bias_init: 'forgt' is none of the gates that have one, which are input, forget, candidate, ",
         ),
-        (["model.cell={_target_: builtins.object}"], "model.cell: TypeError: object() takes no arguments ("),
+        ([*CELL, "model.cell._target_=builtins.object"], "model.cell: TypeError: object() takes no arguments ("),
+        ([*CELL, "model.cell._target_=rnnbench.cells.GatedCell"], "model.cell: TypeError: GatedCell must define gates"),
         (
-            ["model.cell={_target_: rnnbench.cells.GatedCell}"],
-            "model.cell: TypeError: GatedCell must define gates, as {name: Gate(activation)} and step(self, gates, h) (",
+            [*CELL, "model.cell._target_=tests.commands.test_bad_input.NoCell"],
+            "model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got NoCell",
         ),
         (
-            ["model.cell={_target_: flax.nnx.LoRA, lora_rank: 2}"],
-            "model.cell._target_: flax.nnx.LoRA cannot serve here: it is called with in_features, hidden_features, ",
+            ["task._target_=rnnbench.tasks.Task", "~task.length", "~task.form"],
+            "task: TypeError: Can't instantiate abstract class Task",
         ),
-        (["task={_target_: rnnbench.tasks.Task, name: t}"], "task: TypeError: Can't instantiate abstract class Task"),
-        (["optimizer={_target_: builtins.int}"], "optimizer._target_: expected what makes an optax.GradientTransform"),
+        (
+            [*(f"~optimizer.{key}" for key in ("learning_rate", "b1", "b2", "eps")), "optimizer._target_=builtins.int"],
+            "optimizer._target_: expected what makes an optax.GradientTransformation, such as optax.adam, got builtins",
+        ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
         (
             ["model=lstm", "+model.cell.bias_init={forgte: {_target_: jax.nn.initializers.constant, value: 2}}"],

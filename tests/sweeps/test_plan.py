@@ -104,11 +104,23 @@ def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
     assert not jobs.populations
 
 
-def test_members_must_be_foldable(capsys: pytest.CaptureFixture[str], jobs: Jobs) -> None:
-    assert cli.main(["population.members={task.length:[10,20]}"]) == 2
-    assert "population.members: task.length cannot differ within a population" in capsys.readouterr().err
-    assert cli.main(["population.members={seed:[0,1],optimizer.learning_rate:[1]}"]) == 2
-    assert "expected equally many values for each key" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ("{task.length:[10,20]}", "task.length cannot differ within a population"),
+        ("{seed:[0,1],optimizer.learning_rate:[1]}", "expected equally many values for each key"),
+        ("{seed:[]}", "expected equally many values for each key, one or more, got seed: 0"),
+        ("{}", "expected equally many values for each key, one or more, got none"),
+        ("{seed:[1,2,1]}", "expected different runs, got seed=1 twice"),
+        ("{seed:[0,0],train.omega:[1,1.0]}", "expected different runs, got seed=0, train.omega=1.0 twice"),
+    ],
+)
+def test_members_are_different_runs_of_one_program(
+    capsys: pytest.CaptureFixture[str], jobs: Jobs, members: str, message: str
+) -> None:
+    assert cli.main([f"population.members={members}"]) == 2
+    assert (said := capsys.readouterr().err).startswith("rnnbench: error: population.members: ")
+    assert message in said
 
 
 def test_more_seeds_train_what_is_missing(
