@@ -91,9 +91,26 @@ def test_what_depends_on_a_folded_number_follows_it(jobs: Jobs) -> None:
     assert [member.optimizer["learning_rate"] for member in members] == [2, 3]
 
 
-def test_an_interval_is_no_axis(capsys: pytest.CaptureFixture[str], jobs: Jobs) -> None:
-    assert cli.main(["-m", "optimizer.learning_rate=interval(0,1)"]) == 2
-    assert "expected values to try, such as optimizer.learning_rate=1,2" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (["optimizer.learning_rate=interval(0,1)"], "expected values to try, such as optimizer.learning_rate=1,2"),
+        (["seed=range(0)"], "seed=range(0): expected values to try, such as seed=1,2, got none"),
+        (["seed=range(5,1)"], "seed=range(5,1): expected values to try"),
+        (["seed=range(0,5,0)"], "seed=range(0,5,0): expected a step other than 0"),
+        (["seed=range(100000000)"], "expected at most 100000 runs in a sweep, got 100000000 or more; try fewer values"),
+        (
+            ["seed=range(1000)", "model=rnn,gru", "train.omega=range(0,1,0.01)"],
+            "train.omega=range(0,1,0.01): expected at most 100000 runs in a sweep, got 200000 or more",
+        ),
+    ],
+)
+def test_axes_are_checked_before_they_are_listed(
+    capsys: pytest.CaptureFixture[str], jobs: Jobs, axes: list[str], message: str
+) -> None:
+    assert cli.main(["-m", *axes]) == 2
+    assert message in capsys.readouterr().err
+    assert not jobs.populations
 
 
 def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
