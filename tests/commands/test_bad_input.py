@@ -103,6 +103,31 @@ def test_the_smallest_sizes_train(run: Run, smallest: str) -> None:
     assert rnnbench.load_runs("results").status.tolist() == ["finished"]
 
 
+@pytest.mark.parametrize(
+    ("switch", "message"),
+    [
+        ("JAX_PLATFORMS=nowhere", "JAX_PLATFORMS: JAX cannot use 'nowhere' here; unset it, and JAX chooses itself: "),
+        (
+            "JAX_DEBUG_NANS=true",
+            "adding rnn seed 0: JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped it at a number that is not finite; unset both",
+        ),
+    ],
+)
+def test_a_switch_of_jax_that_stops_a_run(tiny: list[str], tmp_path: Path, switch: str, message: str) -> None:
+    diverges = ["model=rnn", "optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e30", "devices=1"]
+    done = subprocess.run(
+        ["env", switch, sys.executable, "-m", "rnnbench", *tiny, *diverges],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"rnnbench: error: {message}")
+
+
 def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
     assert run()[0] == 0
     shutil.rmtree(mine := folder())
