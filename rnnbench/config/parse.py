@@ -102,6 +102,8 @@ def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 
 def _check_numbers(value: Any, path: str) -> None:
     """Refuses NaN, infinity and integers that JAX cannot hold, wherever in a configuration they are."""
+    if path == "population.members":
+        return  # the configuration of each member has its values in their own places
     if isinstance(value, Mapping | list):
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             _check_numbers(item, f"{path}.{key}" if path else str(key))

@@ -68,6 +68,11 @@ def test_what_folds(jobs: Jobs, axis: str, folds: bool) -> None:
     assert jobs.sizes == ([2] if folds else [1, 1])
 
 
+def test_seeds_beyond_31_bits_fold(jobs: Jobs) -> None:
+    assert cli.main(["-m", "seed=0,2147483648,4294967295"]) == 0
+    assert jobs.sizes == [3]
+
+
 def test_a_population_has_a_most(jobs: Jobs) -> None:
     assert cli.main(["-m", "seed=range(10)", "population.max_size=4"]) == 0
     assert jobs.sizes == [4, 4, 2]
@@ -98,10 +103,10 @@ def test_what_depends_on_a_folded_number_follows_it(jobs: Jobs) -> None:
         (["seed=range(0)"], "seed=range(0): expected values to try, such as seed=1,2, got none"),
         (["seed=range(5,1)"], "seed=range(5,1): expected values to try"),
         (["seed=range(0,5,0)"], "seed=range(0,5,0): expected a step other than 0"),
-        (["seed=range(100000000)"], "expected at most 100000 runs in a sweep, got 100000000 or more; try fewer values"),
+        (["seed=range(100000000)"], "expected at most 10000 runs in a sweep, got 100000000 or more; try fewer values"),
         (
             ["seed=range(1000)", "model=rnn,gru", "train.omega=range(0,1,0.01)"],
-            "train.omega=range(0,1,0.01): expected at most 100000 runs in a sweep, got 200000 or more",
+            "train.omega=range(0,1,0.01): expected at most 10000 runs in a sweep, got 200000 or more",
         ),
     ],
 )
@@ -128,6 +133,7 @@ def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
         ("{seed:[0,1],optimizer.learning_rate:[1]}", "expected equally many values for each key"),
         ("{seed:[]}", "expected equally many values for each key, one or more, got seed: 0"),
         ("{}", "expected equally many values for each key, one or more, got none"),
+        ("{seed:[1,2],train.omega:[1,nan]}", "train.omega: expected a finite number, got nan"),
         ("{seed:[1,2,1]}", "expected different runs, got seed=1 twice"),
         ("{seed:[0,0],train.omega:[1,1.0]}", "expected different runs, got seed=0, train.omega=1.0 twice"),
     ],
@@ -136,8 +142,7 @@ def test_members_are_different_runs_of_one_program(
     capsys: pytest.CaptureFixture[str], jobs: Jobs, members: str, message: str
 ) -> None:
     assert cli.main([f"population.members={members}"]) == 2
-    assert (said := capsys.readouterr().err).startswith("rnnbench: error: population.members: ")
-    assert message in said
+    assert message in capsys.readouterr().err
 
 
 def test_more_seeds_train_what_is_missing(
