@@ -17,8 +17,12 @@ from omegaconf import DictConfig
 
 from rnnbench.config.compose import register_studies, shipped
 from rnnbench.config.messages import TRACEBACK, describe, describe_stumble, wants_traceback
+from rnnbench.config.overrides import check_keys
 from rnnbench.config.parse import parse_members
 from rnnbench.errors import BusyError, Failure, UserError
+
+SWEEPER = "hydra_plugins.folding.FoldingSweeper"
+"""The sweeper that `conf/config.yaml` selects."""
 
 
 def main(argv: list[str]) -> int:
@@ -33,6 +37,7 @@ def main(argv: list[str]) -> int:
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
     if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
         raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
+    check_keys(flags.overrides)
     register_studies()
     if flags.help:
         from rnnbench.commands import help
@@ -122,6 +127,11 @@ class _TaskFunction:
 
     def __call__(self, cfg: DictConfig) -> Failure | None:
         job = HydraConfig.get()
+        if job.mode == RunMode.MULTIRUN and job.sweeper._target_ != SWEEPER:
+            # Only this sweeper turns the failures of jobs into an exit code.
+            raise UserError(
+                f"hydra/sweeper: expected folding, which plans the runs of a sweep, got {job.sweeper._target_}"
+            )
         try:
             configs = parse_members(cfg)
             from rnnbench.training import runner
@@ -137,6 +147,10 @@ class _TaskFunction:
             name = " ".join(override for override in job.overrides.task if not override.startswith(own))
             held = error.folder if isinstance(error, BusyError) else None
             failure = Failure(name, *describe(error), held)
-            print(f"rnnbench: {'left for now' if held else 'failed'}: {name}: {failure.message}", file=sys.stderr)
+            # A failure's message stands in the summary of the sweep.
+            print(
+                f"rnnbench: left for now: {name}: {failure.message}" if held else f"rnnbench: failed: {name}",
+                file=sys.stderr,
+            )
             return failure
         return None

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.annotations import is_number
 from rnnbench.config.messages import describe, describe_stumble
+from rnnbench.config.overrides import check_axes, check_keys
 from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
@@ -50,6 +51,7 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> Config:
     Raises:
         UserError: an override is not valid; the message says what was expected.
     """
+    check_keys(overrides)
     with _hydra(config_dir) as more:
         return _Composed([*overrides, *more]).parse({})
 
@@ -66,11 +68,13 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
     Raises:
         UserError: an override is not valid; the message says what was expected.
     """
+    check_keys(overrides)
     with _hydra(config_dir) as more:
         single = [override for override in overrides if not _read([override])[0].is_sweep_override()]
         params = OmegaConf.select(_composed([*single, *more]), "hydra.sweeper.params") or {}
         given = _read([*(f"{key}={value}" for key, value in params.items()), *overrides])
         last = {override.get_key_element(): override for override in given}  # the last one for each key counts
+        check_axes(last.values())
         composed: dict[tuple[str, ...], _Composed] = {}
         configs = []
         for point in itertools.product(*map(_options, last.values())):
@@ -92,8 +96,6 @@ class _Option(NamedTuple):
 def _options(override: Override) -> list[_Option]:
     if not override.is_sweep_override():
         return [_Option(override.input_line or "", {})]
-    if not override.is_discrete_sweep():
-        raise UserError(f"{override.input_line}: expected values to try, such as 1,2 or range(3), got an interval")
     key, values = override.get_key_element(), [*override.sweep_iterator()]
     texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
     if override.type is OverrideType.CHANGE and all(map(is_number, values)):

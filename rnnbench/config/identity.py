@@ -7,21 +7,22 @@ from typing import Any
 
 from rnnbench.config.annotations import is_number
 from rnnbench.config.metadata import keys, select
-from rnnbench.config.objects import foldable_arguments
+from rnnbench.config.objects import foldable_arguments, fractional_arguments
 from rnnbench.config.schema import Config
 
 
 def foldable(config: Config) -> set[str]:
     """Returns the dotted keys of the numbers that may differ between runs of one population, as declared in the code.
 
-    `Config` declares its own keys; cells and tasks annotate arguments as `FOLDABLE`. All numbers of an optimizer are
-    foldable, because `optax.inject_hyperparams` keeps them in its state.
+    `Config` declares its own keys; cells and tasks annotate arguments as `FOLDABLE`. The numbers of an optimizer are
+    foldable where the argument also takes a fraction, because `optax.inject_hyperparams` keeps them in its state.
     """
     numbers = {key for key, value in flatten(identity(config)).items() if is_number(value)}
     own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
     for prefix, node in (("model.cell", config.model.cell), ("task", config.task)):
         own |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
-    return own | {f"optimizer.{key}" for key, value in config.optimizer.items() if is_number(value)}
+    rates = {f"optimizer.{key}" for key in fractional_arguments(config.optimizer, "optimizer")}
+    return own | (rates & numbers)
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -49,13 +49,15 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MissingConfigException):
         return _missing(error), 2
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: expected key=value, +key=value or ~key, such as seed=1", 2
+        return unreadable(error.override or ""), 2
     if isinstance(error, OmegaConfBaseException):
         return describe_config(error), 2
     if isinstance(error, ConfigCompositionException):
         if isinstance(cause, OmegaConfBaseException):
             return describe_config(cause), 2
         return _composition(text), 2
+    if text.startswith("Input config does not have a `_target_` field"):
+        return "hydra.launcher and hydra.sweeper: expected keys and values; launcher=NAME selects a launcher", 2
     if isinstance(error, CompactHydraException):
         return text, 2
     if isinstance(error, UserWarning):
@@ -67,6 +69,19 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
     return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
+
+
+def unreadable(override: str) -> str:
+    """Returns the message for an override without a key, or that Hydra's grammar does not allow."""
+    return f"cannot read {override!r}: expected key=value, +key=value or ~key, such as seed=1"
+
+
+def stopped_by(error: BaseException) -> str:
+    """Returns what stopped code that the configuration names, in one line: the error's type and its first line."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process (sys.exit({error.code!r}))"
+    first = str(error).strip().partition("\n")[0]
+    return f"{': '.join(filter(None, [type(error).__name__, first]))} ({TRACEBACK}=1 shows where)"
 
 
 def describe_config(error: OmegaConfBaseException) -> str:

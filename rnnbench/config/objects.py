@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
 from rnnbench.config.annotations import (
     as_yaml,
@@ -21,10 +21,20 @@ from rnnbench.config.annotations import (
     returns_function,
     takes_function,
 )
-from rnnbench.config.messages import did_you_mean, listed, unknown_key
+from rnnbench.config.messages import did_you_mean, listed, stopped_by, unknown_key
 from rnnbench.errors import UserError
 
-HYDRA_KEYS = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+HYDRA_KEYS: Mapping[str, Any] = {
+    "_target_": str,
+    "_args_": list,
+    "_recursive_": bool,
+    "_partial_": bool,
+    "_convert_": Literal["none", "partial", "object", "all"],
+}
+"""The keys of a node that Hydra itself reads, and what each takes."""
+
+SET_HERE = ("_partial_", "_convert_")
+"""The keys of Hydra that `partial` sets for the node that it builds; nodes inside it may have their own."""
 
 
 class Vetting(abc.ABC):
@@ -71,26 +81,25 @@ def partial(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> 
 
 @contextlib.contextmanager
 def blame(path: str) -> Iterator[None]:
-    """Turns a constructor's ValueError into a `UserError` that names the key that caused it.
+    """Turns an error of what a node names into a `UserError` that begins with the node's key.
 
-    A constructor names its argument, as in `"length: expected ..."`; under `task`, that becomes `task.length`.
+    A constructor that raises ValueError speaks to the user and names its argument, as in `"length: expected ..."`;
+    under `task`, that becomes `task.length`. Of any other error, the message gives the type and the first line.
     """
     from hydra.errors import InstantiationException
 
-    def reworded(error: Exception) -> UserError:
-        names_an_argument = re.match(r"[a-z]\w*: ", str(error))
-        return UserError(f"{path}.{error}" if names_an_argument else f"{path}: {error}")
-
     try:
         yield
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError):
-            raise reworded(error.__cause__) from error
-        if error.__cause__ is not None and not isinstance(error.__cause__, InstantiationException):
-            raise error.__cause__ from None
-        raise reworded(error) from error
-    except ValueError as error:
-        raise reworded(error) from error
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if not isinstance(cause, ValueError | InstantiationException):
+            raise UserError(f"{path}: {stopped_by(cause)}") from error
+        names_an_argument = re.match(r"[a-z]\w*: ", str(cause))
+        raise UserError(f"{path}.{cause}" if names_an_argument else f"{path}: {cause}") from error
 
 
 def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> dict[str, Any]:
@@ -104,6 +113,9 @@ def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> 
     Raises:
         UserError: `_target_` cannot be imported, or does not take the node's keys or values.
     """
+    for key in SET_HERE:
+        if key in node:
+            raise UserError(f"{path}.{key}: set by rnnbench itself; leave it out")
     return _checked(node, path, given, located=False)
 
 
@@ -111,14 +123,18 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
     """Does what `checked` does. If `located`, it also replaces a function's dotted name by a node that finds it."""
     target = locate(node.get("_target_"), f"{path}._target_")
     name = node["_target_"]
+    for key, hint in HYDRA_KEYS.items():
+        if key in node and not fits(node[key], hint):
+            raise UserError(f"{path}.{key}: expected {in_words(hint)}, got {as_yaml(node[key])}")
     parameters = _parameters(target)
     result = dict(node)
     if "_args_" in node:
-        result["_args_"] = _checked_value(node["_args_"], Any, f"{path}._args_", located)
+        result["_args_"] = [_checked_value(v, Any, f"{path}._args_.{i}", located) for i, v in enumerate(node["_args_"])]
     if parameters is None:
         others = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
         return result | {key: _checked_value(value, Any, f"{path}.{key}", located) for key, value in others.items()}
     positional = len(node.get("_args_", ()))
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     keywords = {
         parameter.name: parameter
         for i, parameter in enumerate(parameters)
@@ -137,6 +153,8 @@ def _checked(node: Mapping[str, Any], path: str, given: Collection[str], located
             continue
         if key in given:
             raise UserError(f"{path}.{key}: set by rnnbench itself; {name} takes {listed(own)} here")
+        if key in names[:positional]:
+            raise UserError(f"{path}.{key}: given twice, here and as item {names.index(key)} of {path}._args_")
         if key in keywords:
             parameter = keywords[key]
             result[key] = _checked_value(value, parameter.annotation, f"{path}.{key}", located)
@@ -158,6 +176,16 @@ def foldable_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
     marked = {parameter.name for parameter in parameters if is_foldable(parameter.annotation)}
     return {key for key, value in node.items() if key in marked and is_number(value)}
+
+
+def fractional_arguments(node: Mapping[str, Any], path: str) -> set[str]:
+    """Returns the keys of a node whose arguments take any number, and whose values are numbers or schedules of one.
+
+    An argument that takes only integers is a size or a count. A program is compiled for each of its values.
+    """
+    parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
+    hints = {parameter.name: parameter.annotation for parameter in parameters if fits(0.5, parameter.annotation)}
+    return {key for key, value in node.items() if key in hints and (is_number(value) or takes_function(hints[key]))}
 
 
 def _checked_value(value: Any, hint: Any, path: str, located: bool) -> Any:
@@ -204,6 +232,8 @@ def locate(target: Any, path: str) -> Any:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise UserError(f"{path}: {name} needs the package {error.name}, which is not installed") from error
             continue
+        except (Exception, SystemExit) as error:  # whatever the module does while it is imported
+            raise UserError(f"{path}: cannot import {name}: {stopped_by(error)}") from error
         for attribute in parts[i:]:
             if not hasattr(found, attribute):
                 public = [option for option in dir(found) if not option.startswith("_")]

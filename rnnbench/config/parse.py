@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import functools
+import math
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +12,19 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnbench.config.annotations import as_yaml, fits, in_words
-from rnnbench.config.identity import foldable
+from rnnbench.config.annotations import as_yaml, fits, in_words, is_number
+from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.messages import describe_config
 from rnnbench.config.metadata import keys
 from rnnbench.config.objects import checked, without_name
-from rnnbench.config.schema import CELL_ARGUMENTS, Config
+from rnnbench.config.schema import CELL_ARGUMENTS, OPTAX_LIMITS, Config
 from rnnbench.errors import UserError
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
+"""What the names of tasks and models look like: safe as folder names, which no shell takes for an option."""
+
+WHOLE_NUMBERS = 2**31
+"""JAX counts in 32 bits, so integers lie between minus this and this, unless a key declares its own upper bound."""
 
 
 def parse(cfg: DictConfig) -> Config:
@@ -32,14 +40,18 @@ def parse(cfg: DictConfig) -> Config:
             items = OmegaConf.select(merged, key.path)
             if isinstance(items, ListConfig) and not fits(found := OmegaConf.to_container(items), key.hint):
                 raise UserError(f"{key.path}: expected {in_words(key.hint)}, got {as_yaml(found)}")
+        _check_numbers(OmegaConf.to_container(merged), "")
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(describe_config(error)) from error
     assert isinstance(config, Config)
     for path, node in (("task", config.task), ("model", {"name": config.model.name})):
         name = node.get("name")
-        if not isinstance(name, str) or not name:
-            raise UserError(f"{path}.name: expected a name for records and figures, got {as_yaml(name)}")
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            raise UserError(
+                f"{path}.name: expected letters, digits and any of '_.+-', the first a letter or digit, "
+                f"since it names folders, got {as_yaml(name)}"
+            )
     _check_limits(config)
     config.model.cell = checked(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
     config.task |= checked(without_name(config.task), "task")
@@ -62,7 +74,7 @@ def parse_members(cfg: DictConfig) -> list[Config]:
         return [parse(cfg)]
     if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
         raise UserError(f"population.members: expected a list of values for each key, got {as_yaml(table)}")
-    if len({len(values) for values in table.values()}) != 1:
+    if len({len(values) for values in table.values()}) != 1 or [] in table.values():
         sizes = ", ".join(f"{key}: {len(values)}" for key, values in table.items()) or "none"
         raise UserError(f"population.members: expected equally many values for each key, one or more, got {sizes}")
     members = [
@@ -73,6 +85,10 @@ def parse_members(cfg: DictConfig) -> list[Config]:
         raise UserError(
             f"population.members: {wrong[0]} cannot differ within a population; {', '.join(sorted(allowed))} can"
         )
+    ids = [run_id(member) for member in members]
+    if twice := next((i for i, own in enumerate(ids) if own in ids[:i]), None):
+        values = ", ".join(f"{key}={as_yaml(own[twice])}" for key, own in table.items())
+        raise UserError(f"population.members: expected different runs, got {values} twice")
     return members
 
 
@@ -84,6 +100,25 @@ def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     return cfg
 
 
+def _check_numbers(value: Any, path: str) -> None:
+    """Refuses NaN, infinity and integers that JAX cannot hold, wherever in a configuration they are."""
+    if path == "population.members":
+        return  # the configuration of each member has its values in their own places
+    if isinstance(value, Mapping | list):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            _check_numbers(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{path}: expected a finite number, got {as_yaml(value)}")
+    elif isinstance(value, int) and abs(value) >= WHOLE_NUMBERS and path not in _bounded():
+        raise UserError(f"{path}: expected less than {WHOLE_NUMBERS} (JAX counts in 32 bits), got {value}")
+
+
+@functools.cache
+def _bounded() -> set[str]:
+    """Returns the keys that declare an upper bound of their own."""
+    return {key.path for key in keys(Config) if key.declared.below is not None}
+
+
 def _check_limits(config: Config) -> None:
     """Checks every key against its declared limits, then the limits that involve several keys."""
     for key in keys(Config):
@@ -91,6 +126,10 @@ def _check_limits(config: Config) -> None:
         if (limit := key.declared.broken_limit(value)) is not None:
             or_null = ", or null" if type(None) in typing.get_args(key.hint) else ""
             raise UserError(f"{key.path}: expected {limit}{or_null}, got {as_yaml(value)}")
+    for name, limits in OPTAX_LIMITS.items():
+        number = config.optimizer.get(name)
+        if is_number(number) and (limit := limits.broken_limit(number)) is not None:
+            raise UserError(f"optimizer.{name}: expected {limit}, got {as_yaml(number)}")
     if not config.output:
         raise UserError("output: expected a folder for the results, got ''; the current one is .")
     given = {name for name, value in dataclasses.asdict(config.distributed).items() if value is not None}

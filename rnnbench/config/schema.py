@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rnnbench.config.metadata import key
+from rnnbench.config.metadata import Declaration, key
 
 MATMUL_PRECISIONS = {"bfloat16": "BF16_BF16_F32", "tensorfloat32": "TF32_TF32_F32", "float32": "F32_F32_F32"}
 """The types that matmuls multiply in, and JAX's names for them.
@@ -151,6 +151,18 @@ class Config:
 
 CELL_ARGUMENTS = ("in_features", "hidden_features", "rngs")
 """The arguments that every cell is called with besides its own keys, as cells of `flax.nnx` are."""
+
+_RATE = Declaration(help="a step size, or a small constant", least=0)
+_DECAY = Declaration(help="what an average keeps of its past at every step", least=0, below=1)
+
+OPTAX_LIMITS = {
+    **dict.fromkeys(("learning_rate", "weight_decay", "eps", "eps_root"), _RATE),
+    **dict.fromkeys(("b1", "b2", "b3", "decay", "momentum"), _DECAY),
+}
+"""Limits of the numbers that optax's optimizers have in common and do not check themselves, by argument.
+
+An argument that only one optimizer has, a schedule, and a number inside `_args_` are left to optax.
+"""
 
 ConfigStore.instance().store(
     name="rnnbench_schema", node=Config, provider="rnnbench"

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from rnnbench.config.annotations import is_number
 from rnnbench.config.identity import foldable, run_id
+from rnnbench.config.overrides import check_axes
 from rnnbench.config.parse import cfg_of_member, parse
-from rnnbench.errors import UserError
 from rnnbench.sweeps.populations import EarlierRuns
 
 
@@ -61,9 +61,11 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
         compose: composes a job's configuration from its overrides.
 
     Raises:
-        UserError: an axis is not a list of values, or a combination is not a valid configuration.
+        UserError: an axis has no values or too many, or a combination is not a valid configuration.
     """
-    axes = [_axis(override) for override in {o.get_key_element(): o for o in overrides}.values()]
+    last = {override.get_key_element(): override for override in overrides}
+    check_axes(last.values())
+    axes = list(map(_axis, last.values()))
     earlier: dict[str, EarlierRuns] = {}
     jobs: list[list[str]] = []
     runs: dict[str, dict[str, dict[str, Any]]] = {}
@@ -93,11 +95,6 @@ def _axis(override: Override) -> Axis:
     key = override.get_key_element()
     if not override.is_sweep_override():
         return key, [Option(None, f"{key}={override.get_value_element_as_str()}")]
-    if not override.is_discrete_sweep():
-        raise UserError(
-            f"{override.input_line}: expected values to try, such as {key}=1,2 or {key}='range(3)'; "
-            "an interval has no end of them"
-        )
     texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
     return key, [Option(v if is_number(v) else None, t) for v, t in zip(override.sweep_iterator(), texts, strict=True)]
 

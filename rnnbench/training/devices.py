@@ -55,6 +55,22 @@ def use_devices(devices: int | None) -> None:
             ) from None
 
 
+def start_devices() -> None:
+    """Starts JAX's devices, which its first computation would start otherwise.
+
+    Raises:
+        UserError: JAX cannot use the platform that `JAX_PLATFORMS` names.
+    """
+    try:
+        jax.devices()
+    except Exception as error:  # each platform fails in its own way
+        wanted = jax.config.jax_platforms  # type: ignore[attr-defined]
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"JAX_PLATFORMS: JAX cannot use {wanted!r} here; unset it, and JAX chooses itself: {reason}"
+        ) from error
+
+
 def _cores() -> int:
     """Returns the number of CPU cores that this process may use."""
     cores = os.cpu_count() or 1

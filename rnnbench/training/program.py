@@ -92,6 +92,10 @@ class Program:
         build = functools.partial(self._build, numbers={})
         with blame("model.cell"):
             self.template: Model = nnx.eval_shape(build, jax.random.key(0))
+        if not isinstance(cell := self.template.layers[0], nnx.RNNCellBase):
+            raise UserError(
+                f"model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got {type(cell).__name__}"
+            )
         self.structure = _structure(self.template)
         if self.structure.constants:  # another library's cell may have random states, say
             self.structure = _structure(build(jax.random.key(0)))

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from rnnbench.config.identity import recorded, run_id
+from rnnbench.config.messages import stopped_by
 from rnnbench.config.schema import Config
-from rnnbench.errors import DivergedError
+from rnnbench.errors import DivergedError, UserError
 from rnnbench.loggers.population import PopulationLogger
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
@@ -22,7 +23,7 @@ from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed, program, tables
 from rnnbench.training.checkpoints import Checkpoints
-from rnnbench.training.devices import use_compilation_cache, use_devices
+from rnnbench.training.devices import start_devices, use_compilation_cache, use_devices
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.runs_table import Row, RunsTable
 from rnnbench.training.step import RunState
@@ -72,6 +73,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
         if distributed.is_leader():
             say(f"{label}  {statuses} before: {folder} (overwrite=true trains again)")
         return rows
+    start_devices()
     if config.compilation_cache:
         use_compilation_cache()
     # Before the folder is taken, so that a config that cannot be built creates no folder.
@@ -79,7 +81,15 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     with _records(folder, config) as records:
         if rows := distributed.lead(lambda: _complete(folder)):  # another process finished it while this one compiled
             return rows
-        return session.run(records)
+        try:
+            return session.run(records)
+        except Exception as error:
+            if "FloatingPointError" not in type(error).__name__:  # JAX's own kind of it is private
+                raise
+            raise UserError(
+                f"{label}: JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped it at a number that is not finite; unset both to "
+                f"record that it diverged: {stopped_by(error)}"
+            ) from error
 
 
 def _records(folder: Path, config: Config) -> Records | Unrecorded:

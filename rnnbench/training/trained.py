@@ -18,7 +18,7 @@ from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.records.writer import Records
 from rnnbench.training.checkpoints import Checkpoints
-from rnnbench.training.devices import use_devices
+from rnnbench.training.devices import start_devices, use_devices
 from rnnbench.training.program import Program, program
 from rnnbench.training.step import RunState
 from rnnbench.training.trust import Trust, refuse_interpolations
@@ -106,6 +106,7 @@ def load_job(folder: Path, configs: list[Config]) -> TrainedJob:
     Raises:
         UserError: there is no readable checkpoint.
     """
+    start_devices()
     shared = program(configs)
     checkpoints = Checkpoints(folder / "checkpoints", 0.0)
     try:

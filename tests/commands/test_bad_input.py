@@ -1,7 +1,10 @@
 """Runs the real command with mistakes: it prints one message, exits with the right code and loses no records."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,17 @@ from rnnbench.commands import cli
 from rnnbench.records.writer import Records
 from tests.helpers import run_command
 
+ROOT = Path(__file__).parents[2]
+
+CELL = ["model=rnn", "~model.cell.activation"]
+
 Run = Callable[..., tuple[int, str]]
+
+
+class NoCell:
+    """Takes what a cell takes, but cannot step."""
+
+    def __init__(self, in_features: int, hidden_features: int, *, rngs: object) -> None: ...
 
 
 @pytest.fixture
@@ -46,6 +59,20 @@ def folder() -> Path:
             ["+model.cell.bias_init={forgt: jax.nn.initializers.ones}"],
             "model.cell.bias_init: 'forgt' is none of the gates that have one, which are input, forget, candidate, ",
         ),
+        ([*CELL, "model.cell._target_=builtins.object"], "model.cell: TypeError: object() takes no arguments ("),
+        ([*CELL, "model.cell._target_=rnnbench.cells.GatedCell"], "model.cell: TypeError: GatedCell must define gates"),
+        (
+            [*CELL, "model.cell._target_=tests.commands.test_bad_input.NoCell"],
+            "model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got NoCell",
+        ),
+        (
+            ["task._target_=rnnbench.tasks.Task", "~task.length", "~task.form"],
+            "task: TypeError: Can't instantiate abstract class Task",
+        ),
+        (
+            [*(f"~optimizer.{key}" for key in ("learning_rate", "b1", "b2", "eps")), "optimizer._target_=builtins.int"],
+            "optimizer._target_: expected what makes an optax.GradientTransformation, such as optax.adam, got builtins",
+        ),
         (["task._target_=rnnbench.cells.LSTM", "~task.length", "~task.form"], "task.in_features: missing"),
         (
             ["model=lstm", "+model.cell.bias_init={forgte: {_target_: jax.nn.initializers.constant, value: 2}}"],
@@ -72,6 +99,31 @@ def test_a_probe_that_does_not_exist_leaves_no_folder(run: Run) -> None:
 def test_the_smallest_sizes_train(run: Run, smallest: str) -> None:
     assert run(smallest, "train.steps=1", "probe.size=1")[0] == 0
     assert rnnbench.load_runs("results").status.tolist() == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("switch", "message"),
+    [
+        ("JAX_PLATFORMS=nowhere", "JAX_PLATFORMS: JAX cannot use 'nowhere' here; unset it, and JAX chooses itself: "),
+        (
+            "JAX_DEBUG_NANS=true",
+            "adding rnn seed 0: JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped it at a number that is not finite; unset both",
+        ),
+    ],
+)
+def test_a_switch_of_jax_that_stops_a_run(tiny: list[str], tmp_path: Path, switch: str, message: str) -> None:
+    diverges = ["model=rnn", "optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1e30", "devices=1"]
+    done = subprocess.run(
+        ["env", switch, sys.executable, "-m", "rnnbench", *tiny, *diverges],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"rnnbench: error: {message}")
 
 
 def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:

@@ -97,7 +97,10 @@ def test_one_failing_job_does_not_stop_the_others(training: Training, capsys: py
     training.fail = fail
     assert cli.main(["-m", "model=rnn,gru", "seed=0,1,2", "task.length=20", "population.max_size=1"]) == 3
     assert len(training.configs) == 6
-    summary = capsys.readouterr().err.partition("rnnbench: error: ")[2].splitlines()
+    said = capsys.readouterr().err
+    assert "rnnbench: failed: model=rnn seed=1 task.length=20\n" in said, "at once, and why in the summary"
+    assert said.count("rnn diverged at step 7") == 1
+    summary = said.partition("rnnbench: error: ")[2].splitlines()
     assert summary == [
         "2 of 6 jobs failed:",
         "  model=rnn seed=1 task.length=20: rnn diverged at step 7",
@@ -186,9 +189,16 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of quickstart"),
         (["seed=abc"], "seed: expected an integer, got 'abc'"),
         (["model=gru", "seed"], "cannot read 'seed': expected key=value"),
+        (["=1"], "cannot read '=1': expected key=value, +key=value or ~key, such as seed=1"),
+        (["+=1"], "cannot read '+=1': expected key=value"),
+        (["++=1"], "cannot read '++=1': expected key=value"),
+        (["~=1"], "cannot read '~=1': expected key=value"),
+        (["~"], "cannot read '~': expected key=value"),
+        (["@seed=1"], "cannot read '@seed=1': expected key=value"),
+        (["-m", "hydra.launcher=nope"], "expected keys and values; launcher=NAME selects a launcher"),
         (["seed=["], "cannot read 'seed=[': expected key=value"),
         (["~sead"], "sead"),
-        (["optimizer=[1]"], "cannot compose the configuration"),
+        (["optimizer=[1]"], "optimizer: expected the name of an option, got [1]"),
         (["logger=null"], "logger: expected the name of an option, got null; logger=none switches it off"),
         (["--nope"], "unrecognized arguments: --nope; `rnnbench --help` explains the command line"),
         (["-m", "--cfg", "job"], "-m trains, so it cannot go with --cfg or --info"),
@@ -211,6 +221,12 @@ def test_bad_input_is_told_in_one_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+    assert training.configs == []
+
+
+def test_another_sweeper_is_refused(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-m", "hydra/sweeper=basic", "seed=0,1"]) == 2
+    assert "hydra/sweeper: expected folding, which plans the runs of a sweep, got hydra." in capsys.readouterr().err
     assert training.configs == []
 
 

@@ -82,6 +82,7 @@ def test_the_axes_of_a_study_can_be_replaced() -> None:
         ("train.stepz=3", "train.stepz: unknown key; train has steps, batch_size, "),
         ("optimizer=null", "optimizer: expected the name of an option, got null"),
         ("seed", "cannot read 'seed': expected key=value, +key=value or ~key, such as seed=1"),
+        ("=1", "cannot read '=1': expected key=value, +key=value or ~key, such as seed=1"),
         ("seed=-1", "seed: expected 0 or more, got -1"),
         ("train.steps=1.5", "train.steps: expected an integer, got 1.5"),
     ],
@@ -93,8 +94,12 @@ def test_a_mistake_is_told_as_on_the_command_line(compose: type, override: str, 
 
 
 def test_a_sweep_needs_values() -> None:
-    with pytest.raises(UserError, match=r"seed=interval\(0,1\): expected values to try, such as 1,2 or range\(3\)"):
+    with pytest.raises(UserError, match=r"seed=interval\(0,1\): expected values to try, such as seed=1,2 or"):
         rnnbench.compose_sweep("seed=interval(0,1)")
+    with pytest.raises(UserError, match=r"seed=range\(0\): expected values to try, such as seed=1,2, got none"):
+        rnnbench.compose_sweep("seed=range(0)")
+    with pytest.raises(UserError, match=r"expected at most 10000 runs in a sweep, got 100000000 or more"):
+        rnnbench.compose_sweep("seed=range(100000000)")
     with pytest.raises(UserError, match="seed=0,1: several values for one run"):
         rnnbench.compose("seed=0,1")
     with pytest.raises(UserError, match=r"train\.steps: expected an integer, got 1\.5"):

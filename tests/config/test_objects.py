@@ -175,23 +175,85 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         objects.checked({"_target_": "needy.Cell"}, "model.cell")
 
 
-def test_only_errors_of_values_are_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "moody.py").write_text(
-        "class Task:\n"
-        "    def __init__(self, error: str, inner: object = None) -> None:\n"
-        "        if error:\n"
-        "            raise {'value': ValueError, 'key': KeyError}[error]('no good')\n"
-    )
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ValueError('no good')", "task: no good"),
+        ("ValueError('size: no good')", "task.size: no good"),
+        ("KeyError('no good')", "task: KeyError: 'no good' (HYDRA_FULL_ERROR=1 shows where)"),
+        (r"TypeError('first\nsecond')", "task: TypeError: first (HYDRA_FULL_ERROR=1 shows where)"),
+        ("AssertionError", "task: AssertionError (HYDRA_FULL_ERROR=1 shows where)"),
+        ("SystemExit(5)", "task: it ends the process (sys.exit(5))"),
+    ],
+)
+def test_an_error_while_building_names_the_node(
+    error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"moody_{abs(hash(error))}"
+    source = f"def build(inner=None, fails=True):\n    if fails:\n        raise {error}\n"
+    (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    value, key = ({"_target_": "moody.Task", "error": error} for error in ("value", "key"))
-    with pytest.raises(UserError, match=r"^task: no good$"):
-        objects.instantiate(value, "task")
-    with pytest.raises(UserError, match=r"^task: no good$"):
-        objects.instantiate({"_target_": "moody.Task", "error": "", "inner": value}, "task")
-    with pytest.raises(KeyError):
-        objects.instantiate(key, "task")
-    with pytest.raises(KeyError):
-        objects.instantiate({"_target_": "moody.Task", "error": "", "inner": key}, "task")
+    node = {"_target_": f"{module}.build"}
+    for failing in (node, {**node, "fails": False, "inner": node}):
+        with pytest.raises(UserError) as raised:
+            objects.instantiate(failing, "task")
+        assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def f(:", "SyntaxError: invalid syntax ("),
+        ("import sys; sys.exit(7)", "it ends the process (sys.exit(7))"),
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck (HYDRA_FULL_ERROR=1 shows where)"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(
+    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError) as raised:
+        objects.checked({"_target_": "broken_module.Cell"}, "model.cell")
+    assert str(raised.value).startswith(f"model.cell._target_: cannot import broken_module: {message}")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"_args_": 3}, "optimizer._args_: expected a list, got 3"),
+        ({"_args_": [3]}, "optimizer.learning_rate: given twice, here and as item 0 of optimizer._args_"),
+        ({"_recursive_": "x"}, "optimizer._recursive_: expected true or false, got 'x'"),
+        ({"_partial_": True}, "optimizer._partial_: set by rnnbench itself; leave it out"),
+        ({"_convert_": "x"}, "optimizer._convert_: set by rnnbench itself; leave it out"),
+        (
+            {"learning_rate": {"_target_": "optax.constant_schedule", "value": 1.0, "_partial_": "maybe"}},
+            "optimizer.learning_rate._partial_: expected true or false, got 'maybe'",
+        ),
+        (
+            {"learning_rate": {"_target_": "optax.constant_schedule", "value": 1.0, "_convert_": "x"}},
+            "optimizer.learning_rate._convert_: expected one of 'none', 'partial', 'object', 'all', got 'x'",
+        ),
+    ],
+)
+def test_keys_of_hydra_are_checked(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        objects.checked(ADAM | values, "optimizer")
+    assert str(raised.value) == message
+
+
+def test_nodes_among_the_positional_arguments_are_checked() -> None:
+    chain = {"_target_": "optax.chain", "_args_": [ADAM | {"learning_rate": 1}]}
+    assert repr(objects.checked(chain, "optimizer")["_args_"][0]["learning_rate"]) == "1.0"
+    with pytest.raises(UserError, match=r"^optimizer\._args_\.0\.lr: unknown key; optax\.adam takes learning_rate"):
+        objects.checked({"_target_": "optax.chain", "_args_": [ADAM | {"lr": 1}]}, "optimizer")
+
+
+def test_sizes_of_an_optimizer_are_no_fractions() -> None:
+    node = {"_target_": "optax.adafactor", "learning_rate": 0.1, "min_dim_size_to_factor": 2, "factored": True}
+    assert objects.fractional_arguments(node, "optimizer") == {"learning_rate"}
+    schedule = {"_target_": "optax.constant_schedule", "value": 1.0}
+    assert objects.fractional_arguments(ADAM | {"learning_rate": schedule}, "optimizer") == {"learning_rate"}
 
 
 def test_partial_leaves_out_the_name() -> None:

@@ -68,6 +68,11 @@ def test_what_folds(jobs: Jobs, axis: str, folds: bool) -> None:
     assert jobs.sizes == ([2] if folds else [1, 1])
 
 
+def test_seeds_beyond_31_bits_fold(jobs: Jobs) -> None:
+    assert cli.main(["-m", "seed=0,2147483648,4294967295"]) == 0
+    assert jobs.sizes == [3]
+
+
 def test_a_population_has_a_most(jobs: Jobs) -> None:
     assert cli.main(["-m", "seed=range(10)", "population.max_size=4"]) == 0
     assert jobs.sizes == [4, 4, 2]
@@ -91,9 +96,26 @@ def test_what_depends_on_a_folded_number_follows_it(jobs: Jobs) -> None:
     assert [member.optimizer["learning_rate"] for member in members] == [2, 3]
 
 
-def test_an_interval_is_no_axis(capsys: pytest.CaptureFixture[str], jobs: Jobs) -> None:
-    assert cli.main(["-m", "optimizer.learning_rate=interval(0,1)"]) == 2
-    assert "expected values to try, such as optimizer.learning_rate=1,2" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (["optimizer.learning_rate=interval(0,1)"], "expected values to try, such as optimizer.learning_rate=1,2"),
+        (["seed=range(0)"], "seed=range(0): expected values to try, such as seed=1,2, got none"),
+        (["seed=range(5,1)"], "seed=range(5,1): expected values to try"),
+        (["seed=range(0,5,0)"], "seed=range(0,5,0): expected a step other than 0"),
+        (["seed=range(100000000)"], "expected at most 10000 runs in a sweep, got 100000000 or more; try fewer values"),
+        (
+            ["seed=range(1000)", "model=rnn,gru", "train.omega=range(0,1,0.01)"],
+            "train.omega=range(0,1,0.01): expected at most 10000 runs in a sweep, got 200000 or more",
+        ),
+    ],
+)
+def test_axes_are_checked_before_they_are_listed(
+    capsys: pytest.CaptureFixture[str], jobs: Jobs, axes: list[str], message: str
+) -> None:
+    assert cli.main(["-m", *axes]) == 2
+    assert message in capsys.readouterr().err
+    assert not jobs.populations
 
 
 def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
@@ -104,11 +126,23 @@ def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
     assert not jobs.populations
 
 
-def test_members_must_be_foldable(capsys: pytest.CaptureFixture[str], jobs: Jobs) -> None:
-    assert cli.main(["population.members={task.length:[10,20]}"]) == 2
-    assert "population.members: task.length cannot differ within a population" in capsys.readouterr().err
-    assert cli.main(["population.members={seed:[0,1],optimizer.learning_rate:[1]}"]) == 2
-    assert "expected equally many values for each key" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ("{task.length:[10,20]}", "task.length cannot differ within a population"),
+        ("{seed:[0,1],optimizer.learning_rate:[1]}", "expected equally many values for each key"),
+        ("{seed:[]}", "expected equally many values for each key, one or more, got seed: 0"),
+        ("{}", "expected equally many values for each key, one or more, got none"),
+        ("{seed:[1,2],train.omega:[1,nan]}", "train.omega: expected a finite number, got nan"),
+        ("{seed:[1,2,1]}", "expected different runs, got seed=1 twice"),
+        ("{seed:[0,0],train.omega:[1,1.0]}", "expected different runs, got seed=0, train.omega=1.0 twice"),
+    ],
+)
+def test_members_are_different_runs_of_one_program(
+    capsys: pytest.CaptureFixture[str], jobs: Jobs, members: str, message: str
+) -> None:
+    assert cli.main([f"population.members={members}"]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_more_seeds_train_what_is_missing(
