@@ -10,6 +10,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class DamagedError(UserError):
+    """A file is not as rnnbench wrote it."""
+
+
 class BusyError(UserError):
     """Another process is training this job.
 

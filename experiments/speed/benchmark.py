@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from rnnbench.records.files import as_parquet, read_file
 
 HERE = Path(__file__).parent
 CELLS = ("rnn", "lstm", "gru")
@@ -264,9 +265,9 @@ def start(rounds: int) -> dict[str, Any]:
                 copy, source = many / f"run{number}", committed[number % len(committed)]
                 copy.mkdir(parents=True)
                 shutil.copy(source / "provenance.json", copy)
-                runs = pq.read_table(source / "runs.parquet").slice(0, 1)
+                runs = read_file(source / "runs.parquet").slice(0, 1)
                 own = runs.set_column(0, runs.schema.field("run_id"), pa.array([f"{number:012x}"]))
-                pq.write_table(own, copy / "runs.parquet", use_dictionary=False, write_statistics=False)
+                (copy / "runs.parquet").write_bytes(as_parquet(own, use_dictionary=False, write_statistics=False))
             reading = (
                 "import time, rnnbench; rnnbench.load_runs; begin = time.perf_counter(); "
                 f"assert len(rnnbench.load_runs({str(many)!r})) == {count}; print(time.perf_counter() - begin)"

@@ -1,10 +1,12 @@
 """Reads records into tidy pandas tables: `load_runs` returns one row per run, and the others join on `run_id`.
 
-Every function takes a job folder, or any folder above several, and imports no JAX. The order of rows does not depend on
+Every function takes a job folder, or any folder above several, and imports no JAX. Files that are damaged or missing
+are left out and named on stderr. The order of rows does not depend on
 how the runs were grouped into jobs. A run that was recorded twice (alone and in a population, say) is read once, from
 the job that got furthest.
 """
 
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rnnbench.errors import UserError
+from rnnbench.errors import DamagedError, UserError
+from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
-from rnnbench.records.reader import read_table, runs_table
+from rnnbench.records.reader import listed, read_table, runs_table
 from rnnbench.records.reader import table_names as job_tables
 from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, table_schema
 
@@ -31,7 +34,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     last evaluation, chance.<metric> of the task, and folder. A value is missing if a run does not have that key.
 
     Raises:
-        UserError: there is no such path, or it has no records, or records of another format.
+        UserError: there is no such path, or it has no records, or none that can be read.
     """
     jobs = _jobs(Path(path))
     table = _concatenated([job.runs for job in jobs])
@@ -81,15 +84,21 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
     table of a probe has only the columns run_id and step.
 
     Raises:
-        UserError: there is no such path, or it has no records, or records of another format.
+        UserError: there is no such path, or it has no records, or none that can be read.
     """
-    tables = []
+    tables, errors = [], []
     for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
-        table = read_table(job.folder, name)
+        try:
+            _check_presence(job, name)
+            table = read_table(job.folder, name)
+        except UserError as error:
+            errors.append(error)
+            continue
         if job.partly:
             table = table.filter(pc.is_in(table["run_id"], job.runs["run_id"]))
         if table.num_rows:
             tables.append(table)
+    _name_unread(errors, tables)
     table = pa.concat_tables(tables) if tables else SCHEMAS.get(name, table_schema({})).empty_table()
     # A stable sort by run and step, as codes of the few distinct runs: far faster than by their names.
     encoded = table["run_id"].combine_chunks().dictionary_encode()
@@ -105,12 +114,19 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
     if not path.exists():
         raise UserError(f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     folders = sorted(job_folders(path))
-    tables = [runs_table(folder, columns) for folder in folders]  # threads would only contend for the interpreter
+    tables, errors = [], []
+    for folder in folders:  # one by one: threads would only contend for the interpreter
+        try:
+            tables.append(runs_table(folder, columns))
+        except UserError as error:
+            errors.append(error)
+            tables.append(RUNS_SCHEMA.empty_table())
     furthest: dict[str, tuple[bool, int, int]] = {}  # by run: whether it is done, its step, its (first) job
     for index, table in enumerate(tables):
         for row in table.select(["run_id", "status", "step"]).to_pylist():
             reached = (row["status"] != "running", row["step"], -index)
             furthest[row["run_id"]] = max(reached, furthest.get(row["run_id"], reached))
+    _name_unread(errors, furthest)
     if not furthest:
         raise UserError(f"{path}: no records of rnnbench in it or below it" + (" yet" if folders else ""))
     jobs = []
@@ -121,6 +137,21 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
         elif any(own):
             jobs.append(_Job(folder, table.filter(pa.array(own)), partly=True))
     return jobs
+
+
+def _name_unread(errors: Sequence[UserError], read: Sized) -> None:
+    """Names on stderr what could not be read, or raises the first error if nothing was read."""
+    if errors and not read:
+        raise errors[0]
+    for error in errors:
+        tell(f"left out: {error}")
+
+
+def _check_presence(job: _Job, name: str) -> None:
+    """Raises an error if a job has recorded a table in one file, and the file is gone."""
+    path = job.folder / f"{name}.parquet"
+    if path.name in listed(job.runs) and not path.exists():
+        raise DamagedError(f"{path} is missing; give the command that wrote it again")
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:

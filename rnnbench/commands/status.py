@@ -11,10 +11,10 @@ from rich.text import Text
 from rnnbench.analysis.labels import cell_label, title
 from rnnbench.commands import terminal
 from rnnbench.errors import UserError
+from rnnbench.records.damage import tell
 from rnnbench.records.folders import is_held, job_folders
 from rnnbench.records.plans import planned_runs
-from rnnbench.records.provenance import read_provenance
-from rnnbench.records.reader import is_complete, runs_table
+from rnnbench.records.reader import is_complete, known_provenance, runs_table
 
 KINDS = ("finished", "diverged", "running", "interrupted", "missing")
 
@@ -74,17 +74,23 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     busy = 0
     for job in sorted(job_folders(folder)):
-        rows = runs_table(job).to_pylist()
+        try:
+            rows, provenance = runs_table(job).to_pylist(), known_provenance(job)
+        except UserError as error:
+            tell(f"left out: {error}")
+            continue
         held, complete = is_held(job), is_complete(job, rows)
         busy += held and not complete
         for row in rows:
-            kind = row["status"] if row["status"] != "running" else "running" if held else "interrupted"
-            left = 0 if complete or kind == "diverged" else row["train.steps"] - row["step"]
+            is_done = complete or row["status"] == "diverged"
+            kind = row["status"] if is_done else "running" if held else "interrupted"
+            reached = row["step"] if row["status"] == "running" else 0  # a finished job that has lost records
+            left = 0 if is_done else row["train.steps"] - reached
             run = _Run(row["task.name"], row["model.name"], kind, left)
             before = runs.get(row["run_id"])
             if before is None or KINDS.index(kind) < KINDS.index(before.kind):
                 runs[row["run_id"]] = run
-        for session in (read_provenance(job) or {}).get("sessions", []):
+        for session in provenance["sessions"]:
             own = spent[rows[0]["task.name"], rows[0]["model.name"]] if rows else [0.0, 0.0]
             own[0] += session["seconds"]
             own[1] += len(rows) * (session["to_step"] - session["from_step"])

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rnnbench.errors import UserError
+from rnnbench.errors import DamagedError, UserError
+from rnnbench.records.seals import is_whole, sealed_parquet
 
 OTHER_OUTPUT = "choose another output="
 
@@ -21,30 +22,58 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: the file cannot be read, is broken, or does not have the columns of `schema`.
+        UserError: the file cannot be read, is damaged, or does not have the columns of `schema`.
+    """
+    # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
+    file = pq.ParquetFile(pa.BufferReader(read_whole(path)))
+    if missing := set(columns or ()) - set(file.schema_arrow.names):
+        raise DamagedError(f"{path} is no file of rnnbench: it has no column {min(missing)!r}")
+    table = file.read(columns, use_threads=False)
+    if schema is None:
+        return table.replace_schema_metadata(file.metadata.metadata)
+    if [(field.name, field.type) for field in table.schema] != [(field.name, field.type) for field in schema]:
+        raise DamagedError(
+            f"{path} is no file of rnnbench: expected the columns {', '.join(schema.names)}; "
+            f"it has {', '.join(table.schema.names)}"
+        )
+    return table.cast(schema)
+
+
+def read_whole(path: Path) -> bytes:
+    """Returns a file's content, once its checksum has shown that it is as rnnbench wrote it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedError: the file was damaged, or changed or written by something else.
+        UserError: the file cannot be read.
     """
     try:
-        # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
-        table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(columns, use_threads=False)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is broken ({error}); delete it, or its folder, and train again") from error
-    if schema is not None and table.schema.names != schema.names:
-        raise UserError(
-            f"{path} is no file of rnnbench: expected the columns {', '.join(schema.names)}; "
-            f"it has {', '.join(table.schema.names)}"
+    if not is_whole(path.name, content):
+        raise DamagedError(
+            f"{path} is damaged, or was not written by rnnbench: it does not match its checksum; "
+            "give the command that wrote it again"
         )
-    return table if schema is None else table.cast(schema)
+    return content
 
 
-def as_parquet(table: pa.Table, **options: Any) -> bytes:
-    """Returns a table as the bytes of a Parquet file. Equal rows give equal bytes."""
+def as_parquet(table: pa.Table, metadata: dict[str, str] | None = None, **options: Any) -> bytes:
+    """Returns a table as the bytes of a Parquet file, with a checksum. Equal rows give equal bytes.
+
+    Args:
+        table: the table.
+        metadata: what else is said in the file's footer.
+        options: options of `pyarrow.parquet.ParquetWriter`.
+    """
     buffer = io.BytesIO()
-    pq.write_table(table.combine_chunks(), buffer, compression="snappy", store_schema=False, **options)
-    return buffer.getvalue()
+    with pq.ParquetWriter(buffer, table.schema, compression="snappy", store_schema=False, **options) as writer:
+        writer.write_table(table.combine_chunks())
+        writer.add_key_value_metadata(metadata or {})
+    return sealed_parquet(buffer.getvalue())
 
 
 def replace(path: Path, content: bytes, advice: str = OTHER_OUTPUT) -> None:

@@ -26,7 +26,7 @@ def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]
 
 
 def job_folders(path: str | Path) -> Iterator[Path]:
-    """Yields the folders with a provenance file, at or below `path`. Job folders are not nested.
+    """Yields the job folders at or below `path`. Job folders are not nested.
 
     Raises:
         UserError: `path` is not a folder, or cannot be read.
@@ -37,12 +37,17 @@ def job_folders(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path} is a file; expected a folder that rnnbench wrote") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if any(entry.name == "provenance.json" for entry in entries):
+    if is_job([entry.name for entry in entries]):
         yield Path(path)
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
             yield from job_folders(Path(entry.path))
+
+
+def is_job(names: Sequence[str]) -> bool:
+    """Returns whether a folder with files of these names is a job's, even if it has lost its provenance."""
+    return "provenance.json" in names or {"config.yaml", "runs.parquet"} <= {*names}
 
 
 def is_held(folder: Path) -> bool:

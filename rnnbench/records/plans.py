@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.errors import UserError
-from rnnbench.records.files import replace, reworded
+from rnnbench.records.damage import tell
+from rnnbench.records.files import read_whole, replace, reworded
+from rnnbench.records.folders import is_job
 from rnnbench.records.schemas import FORMAT, VERSION
+from rnnbench.records.seals import sealed_json
 
 
 def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -28,27 +31,30 @@ def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> No
         raise UserError(f"{folder}: expected a folder, got a file; choose another output=")
     with reworded(path):
         folder.mkdir(parents=True, exist_ok=True)
-    replace(path, (json.dumps({"format": FORMAT, "version": VERSION, "runs": runs}, indent=1) + "\n").encode())
+    replace(path, sealed_json({"format": FORMAT, "version": VERSION, "runs": runs}))
 
 
 def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
     """Returns the runs that sweeps have asked for at or below a folder: task, model and steps by run id.
 
-    Raises:
-        UserError: a file is named like a plan but contains something else.
+    Plans that are damaged are left out, and named on stderr.
     """
     runs: dict[str, dict[str, Any]] = {}
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):
-        if "provenance.json" in files:
+        if is_job(files):
             folders.clear()  # job folders contain no plans
         paths += [Path(parent, file) for file in files if re.fullmatch(r"sweep-[0-9a-f]{12}\.json", file)]
     for path in sorted(paths):
         try:
-            found = json.loads(path.read_text())
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise UserError(f"{path} is no plan of rnnbench's; move it away")
+            found = json.loads(read_whole(path))
+        except FileNotFoundError:
+            continue
+        except UserError as error:
+            tell(f"left out: {error}")
+            continue
+        if found["version"] != VERSION:
+            tell(f"left out: {path} is of format version {found['version']}; this rnnbench knows version {VERSION}")
+            continue
         runs |= found["runs"]
     return runs

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rnnbench.errors import UserError
+from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.schemas import FORMAT, VERSION
+from rnnbench.records.seals import is_whole
 
 _PACKAGES = ("rnnbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -19,11 +20,12 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     """Returns a job folder's provenance, or None if there is none.
 
     Raises:
-        UserError: the file cannot be read, or is of another format or version.
+        DamagedError: the file is damaged, or not rnnbench's.
+        UserError: the file cannot be read, or is of another version.
     """
     path = folder / "provenance.json"
     try:
-        found = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
@@ -31,19 +33,24 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
         raise UserError(f"expected a folder for {folder.name}, got the file {file}; choose another output=") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError:
-        found = None
+    found = None
+    with contextlib.suppress(ValueError):
+        found = json.loads(content)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise UserError(
-            f"{path} is not a provenance file of rnnbench: {folder} holds something else; "
-            "move it away, or choose another output="
-        )
-    if found.get("version") != VERSION:
+        found = None
+    if found is not None and found.get("version") == VERSION and is_whole(path.name, content):
+        return found
+    if found is not None and found.get("version") != VERSION:
         raise UserError(
             f"{folder} holds records of format version {found.get('version')}; this rnnbench knows version {VERSION}: "
             f"read it with the rnnbench that wrote it, or choose another output="
         )
-    return found
+    raise DamagedError(f"{path} is not a provenance file of rnnbench, or it is damaged: it does not match its checksum")
+
+
+def new_provenance() -> dict[str, Any]:
+    """Returns the provenance of a job without sessions."""
+    return {"format": FORMAT, "version": VERSION, "sessions": []}
 
 
 def machine_and_packages() -> dict[str, Any]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from rnnbench.errors import UserError
-from rnnbench.records.files import read_file
-from rnnbench.records.parts import is_part, part_paths
-from rnnbench.records.provenance import read_provenance
+from rnnbench.errors import DamagedError
+from rnnbench.records.damage import tell
+from rnnbench.records.files import read_file, read_whole
+from rnnbench.records.parts import is_part, part_name, part_paths, part_step
+from rnnbench.records.provenance import new_provenance, read_provenance
 from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
 
 PROBED = "probes"
@@ -25,26 +26,83 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Returns whether nothing is left to train, from the rows of the job's runs table."""
-    return all(row["status"] in COMPLETE for row in rows) and (folder / "metrics.parquet").exists()
+    """Returns whether nothing is left to train, from the rows of the job's runs table.
+
+    A job whose files are damaged or missing is not complete. They are then named on stderr.
+    """
+    if not rows or any(row["status"] not in COMPLETE for row in rows):
+        return False
+    for name in (found := lost(folder)):
+        tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
+    return not found and not any(is_part(Path(name)) for name in listed(runs_table(folder, ["run_id"])))
+
+
+def listed(runs: pa.Table) -> list[str]:
+    """Returns the files of tables that a job had recorded when it wrote its runs table."""
+    return (runs.schema.metadata or {}).get(b"files", b"").decode().split()
+
+
+def lost(folder: Path) -> dict[str, int | None]:
+    """Returns which of a job's files are damaged or missing, and the first step of what each held.
+
+    The step is None for files that are written again whenever training resumes.
+    """
+    found: dict[str, int | None] = {
+        name: None for name in ("provenance.json", "config.yaml") if not _is_whole(folder / name)
+    }
+    if not _is_whole(folder / "runs.parquet"):
+        return found | {"runs.parquet": 0}
+    for name in listed(read_file(folder / "runs.parquet", columns=["run_id"])):
+        path = folder / name
+        # A kill between merging the parts and the last `set_runs` leaves the merged table.
+        merged = path.parent.with_suffix(".parquet") if is_part(path) else path
+        if not _is_whole(path) and not (merged != path and _is_whole(merged)):
+            found[name] = part_step(path) if is_part(path) else 0
+    return found
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_whole(path)
+    except (FileNotFoundError, DamagedError):
+        return False
+    return True
 
 
 def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     """Returns a job's runs table, or some of its columns; empty if nothing is recorded yet.
 
     Raises:
-        UserError: the folder contains something else, or the table is broken or lacks a column.
+        UserError: the folder contains something else, or the table is damaged or lacks a column.
     """
     path = folder / "runs.parquet"
-    if read_provenance(folder) is None:
+    if not path.exists():
+        read_provenance(folder)  # names what is wrong with the folder, if anything is
         return RUNS_SCHEMA.empty_table()
-    try:
-        table = read_file(path, columns=columns)
-    except FileNotFoundError:
-        return RUNS_SCHEMA.empty_table()
+    table = read_file(path, columns=columns)
     if missing := [name for name in columns or RUNS_SCHEMA.names if name not in table.schema.names]:
-        raise UserError(f"{path} is no runs table of rnnbench: it has no column {missing[0]!r}")
+        raise DamagedError(f"{path} is no runs table of rnnbench: it has no column {missing[0]!r}")
+    known_provenance(folder)
     return table
+
+
+def known_provenance(folder: Path) -> dict[str, Any]:
+    """Returns the provenance of a job that has other records: without sessions if it is damaged or missing.
+
+    That is then said on stderr.
+
+    Raises:
+        UserError: the records are of another version.
+    """
+    found, said = None, f"{folder / 'provenance.json'} is missing"
+    try:
+        found = read_provenance(folder)
+    except DamagedError as error:
+        said = str(error)
+    if found is None:
+        tell(f"{said}; what the job ran on is not known any more")
+        found = new_provenance()
+    return found
 
 
 def table_names(folder: Path) -> list[str]:
@@ -52,6 +110,15 @@ def table_names(folder: Path) -> list[str]:
     whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
     unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if is_part(path)]
     return sorted({*whole, *unfinished} - {"runs"})
+
+
+def table_files(folder: Path) -> list[str]:
+    """Returns the files in which training has recorded tables, except the runs table."""
+    found = []
+    for name in table_names(folder):
+        whole = folder / f"{name}.parquet"
+        found += [whole.name] if whole.exists() else [part_name(name, part_step(p)) for p in part_paths(folder, name)]
+    return found
 
 
 def read_table(folder: Path, name: str) -> pa.Table:

@@ -13,15 +13,16 @@
         lock                held by the process that trains; released if it is killed
         holder              names that process; left behind if it is killed
 
-Every file is replaced atomically, so that a reader sees all of it or nothing. Only `provenance.json` depends on the
-clock: all other files of a resumed job are bit-identical to those of an uninterrupted one.
+Every file is replaced atomically, so that a reader sees all of it or nothing, and carries a checksum (`seals`). The
+runs table lists the files of the other tables. A job whose files are damaged or missing is not complete: it is trained
+again from the newest checkpoint before the first record that is lost, or else from the start. Only `provenance.json`
+depends on the clock: all other files of a resumed job are bit-identical to those of an uninterrupted one.
 
 On a network file system, the lock keeps out processes on other machines only if the file system passes locks to its
 server. NFS does so unless it is mounted with `nolock` or `local_lock`.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -34,16 +35,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from filelock import FileLock, Timeout
 
 from rnnbench.errors import BusyError, UserError
 from rnnbench.records.files import as_parquet, is_temporary, read_file, replace, reworded
 from rnnbench.records.folders import HOLDER, LOCK
 from rnnbench.records.parts import part_name, part_paths, part_step
-from rnnbench.records.provenance import machine_and_packages, read_provenance
-from rnnbench.records.reader import PROBED, table_names
-from rnnbench.records.schemas import FORMAT, SCHEMAS, VERSION, runs_as_table
+from rnnbench.records.provenance import machine_and_packages, new_provenance, read_provenance
+from rnnbench.records.reader import PROBED, known_provenance, lost, table_files, table_names
+from rnnbench.records.schemas import SCHEMAS, runs_as_table
+from rnnbench.records.seals import sealed_json, sealed_yaml
 
 
 class Records:
@@ -92,7 +93,7 @@ class Records:
             with reworded(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._take_lock()
-            provenance = read_provenance(self.folder)
+            provenance = self._provenance_of_own()
             with reworded(self.folder):
                 if provenance is None:
                     self._refuse_foreign_files()
@@ -100,9 +101,10 @@ class Records:
                     self._clear()
                     provenance = None
                 self._clean_up()
-            self._provenance = provenance or {"format": FORMAT, "version": VERSION, "sessions": []}
+            self._provenance = provenance or new_provenance()
+            self._files = table_files(self.folder)
             self._write_provenance()
-            self._replace("config.yaml", yaml.safe_dump(dict(config), sort_keys=False).encode())
+            self._replace("config.yaml", sealed_yaml(dict(config)))
         except BaseException:
             self.close()
             raise
@@ -146,6 +148,7 @@ class Records:
         """
         for name, table in tables.items():
             self._replace(part_name(name, step), as_parquet(table))
+            self._files.append(part_name(name, step))
         if self._session is not None:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
@@ -157,10 +160,14 @@ class Records:
             self._replace(f"{PROBED}/{name}.parquet", as_parquet(table))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces the runs table. Rows have the columns of `RUNS_SCHEMA`, then any others with dotted names."""
+        """Replaces the runs table. Rows have the columns of `RUNS_SCHEMA`, then any others with dotted names.
+
+        The file also lists the tables recorded so far, so that a reader sees if one of them is missing.
+        """
         # With many columns and few rows, Parquet's column metadata would outweigh the data and slow down reading.
+        metadata = {"files": "\n".join(sorted({*self._files}))}
         plain = {"use_dictionary": False, "write_statistics": False}
-        self._replace("runs.parquet", as_parquet(runs_as_table(rows), **plain))
+        self._replace("runs.parquet", as_parquet(runs_as_table(rows), metadata, **plain))
 
     def rewind(self, step: int | None) -> None:
         """Deletes every row recorded after `step`, where training resumes; None deletes all rows."""
@@ -178,6 +185,7 @@ class Records:
                 for part in part_paths(self.folder, name):
                     if step is None or part_step(part) > step:
                         part.unlink()
+        self._files = table_files(self.folder)
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Merges each table's parts into one file, then sets the runs. From then on the job counts as done."""
@@ -186,6 +194,7 @@ class Records:
             if tables:
                 self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
         self._clean_up()
+        self._files = table_files(self.folder)
         self.set_runs(rows)
 
     def _take_lock(self) -> None:
@@ -201,6 +210,12 @@ class Records:
                 str(self.folder),
             ) from None
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+
+    def _provenance_of_own(self) -> dict[str, Any] | None:
+        """Returns the provenance, even if it is damaged or missing and only other files tell that this is a job."""
+        if lost(self.folder).keys() >= {"config.yaml", "runs.parquet"}:
+            return read_provenance(self.folder)
+        return known_provenance(self.folder)
 
     def _refuse_foreign_files(self) -> None:
         names = sorted(path.name for path in self.folder.iterdir() if not is_temporary(path))
@@ -234,7 +249,7 @@ class Records:
                     shutil.rmtree(self.folder / name)
 
     def _write_provenance(self) -> None:
-        self._replace("provenance.json", (json.dumps(self._provenance, indent=1) + "\n").encode())
+        self._replace("provenance.json", sealed_json(self._provenance))
 
     def _replace(self, name: str, content: bytes) -> None:
         """Writes a file in the folder atomically, if the folder is still held."""

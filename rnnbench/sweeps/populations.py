@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from rnnbench.config.identity import flatten, foldable, run_id
 from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
+from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
 from rnnbench.records.reader import is_complete, runs_table
 
@@ -26,11 +28,15 @@ class EarlierRuns(NamedTuple):
 
     @classmethod
     def read(cls, output: str) -> "EarlierRuns":
-        """Reads the jobs in a folder. The folder need not exist."""
+        """Reads the jobs in a folder. The folder need not exist. What cannot be read is named on stderr."""
         complete: dict[str, str] = {}
         interrupted = []
         for folder in job_folders(output) if Path(output).is_dir() else ():
-            rows = runs_table(folder, ["run_id", "status"]).to_pylist()
+            try:
+                rows = runs_table(folder, ["run_id", "status"]).to_pylist()
+            except UserError as error:
+                tell(str(error))
+                continue
             runs = [row["run_id"] for row in rows]
             if is_complete(folder, rows):
                 complete.update((row["run_id"], row["status"]) for row in rows)

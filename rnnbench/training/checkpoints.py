@@ -1,19 +1,30 @@
-"""Checkpoints of a population's state, with orbax."""
+"""Checkpoints of a population's state, with orbax.
+
+Each has a checksum of its files, which is written last. A checkpoint that does not match it was damaged, or not written
+to its end: it is deleted, and the one before is used.
+"""
 
 import contextlib
 import gc
+import hashlib
 import logging
+import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orbax.checkpoint import v1 as ocp
 
 from rnnbench.errors import UserError
+from rnnbench.records.damage import tell
+from rnnbench.records.files import replace
 from rnnbench.training import distributed, stopping
 from rnnbench.training.step import RunState
+
+CHECKSUM = "checksum"
+"""The file in a checkpoint that has the digest of its other files."""
 
 KEPT = 2
 """Number of checkpoints kept: the newest, and one to fall back on if the process was killed while writing it."""
@@ -40,6 +51,7 @@ class Checkpoints:
         # Orbax logs every file that it writes, and logs its errors as well as raising them.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         with _reworded(folder):
+            distributed.lead(lambda: _delete_damaged(folder))  # first, since orbax reads all as it opens the folder
             self._checkpointer = ocp.training.Checkpointer(
                 folder.resolve(),
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -66,23 +78,24 @@ class Checkpoints:
         if force or distributed.lead(lambda: time.monotonic() - self._last >= self._seconds):
             with _reworded(self._folder), stopping.delayed():
                 self._checkpointer.save(step, states, force=True, overwrite=True)
+                distributed.lead(lambda: _seal(self._folder / str(step)))
             self.newest = step
             self._last = time.monotonic()
 
-    def restore(self, like: RunState) -> tuple[int, RunState] | None:
-        """Returns the step and the states of the newest checkpoint that can be read; None if there is no checkpoint.
-
-        A killed process can leave its newest checkpoint half written or half deleted; then the previous one is read.
+    def restore(self, like: RunState, before: int | None = None) -> tuple[int, RunState] | None:
+        """Returns the step and the states of the newest whole checkpoint; None if there is none.
 
         Args:
             like: the shapes, types and placement of the states.
+            before: the checkpoint must be of an earlier step than this one.
 
         Raises:
-            UserError: there are checkpoints, but none of them can be read.
+            UserError: there are whole checkpoints, but none of them can be read.
         """
         errors = []
         with _failed_reads_silenced(), stopping.delayed():
-            for checkpoint in reversed(self._checkpointer.checkpoints):
+            candidates = [c for c in self._checkpointer.checkpoints if before is None or c.step < before]
+            for checkpoint in reversed(candidates):
                 try:
                     states = self._checkpointer.load(checkpoint, like)
                 except Exception as error:  # orbax raises many kinds for a broken checkpoint
@@ -96,6 +109,18 @@ class Checkpoints:
                 "this version writes it; train the run again with overwrite=true"
             )
         return None
+
+    def rewind(self, step: int | None) -> bool:
+        """Deletes the checkpoints after `step`, where training resumes; None deletes all.
+
+        Returns:
+            Whether there were any.
+        """
+        later = [c.step for c in self._checkpointer.checkpoints if step is None or c.step > step]
+        with _reworded(self._folder):
+            distributed.lead(lambda: _delete(self._folder / str(at) for at in later))
+            self._checkpointer.reload()
+        return bool(later)
 
 
 @contextlib.contextmanager
@@ -123,3 +148,38 @@ def _reworded(folder: Path) -> Iterator[None]:
             f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept, "
             "and the same command resumes from them"
         ) from error
+
+
+def _seal(checkpoint: Path) -> None:
+    replace(checkpoint / CHECKSUM, _checksum(checkpoint))
+
+
+def _delete_damaged(folder: Path) -> None:
+    """Deletes the checkpoints that a disk has damaged, or a killed process left half written or half deleted."""
+    for checkpoint in sorted(folder.glob("*")):
+        if checkpoint.name.isdecimal() and not _is_whole(checkpoint):
+            tell(f"{checkpoint} is damaged, or was not written to its end: it is not used")
+            _delete([checkpoint])
+
+
+def _delete(checkpoints: Iterable[Path]) -> None:
+    for checkpoint in checkpoints:
+        shutil.rmtree(checkpoint)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return (checkpoint / CHECKSUM).read_bytes() == _checksum(checkpoint)
+    except FileNotFoundError:
+        return False
+
+
+def _checksum(checkpoint: Path) -> bytes:
+    """Returns a digest of the names and contents of a checkpoint's files."""
+    digest = hashlib.sha256()
+    for path in sorted(checkpoint.rglob("*")):
+        if path.is_file() and path != checkpoint / CHECKSUM:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(checkpoint).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest().encode()

@@ -12,12 +12,14 @@ import pyarrow as pa
 from rnnbench.config.identity import recorded, run_id
 from rnnbench.config.messages import stopped_by
 from rnnbench.config.schema import Config
-from rnnbench.errors import DivergedError, UserError
+from rnnbench.errors import DamagedError, DivergedError, UserError
 from rnnbench.loggers.population import PopulationLogger
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
+from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folder
 from rnnbench.records.reader import is_complete, read_runs
+from rnnbench.records.reader import lost as lost_records
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
@@ -106,7 +108,11 @@ def _folder(configs: Sequence[Config]) -> Path:
 
 def _complete(folder: Path) -> list[Row]:
     """Returns the job's rows if all its runs are complete and fully recorded, otherwise none."""
-    rows = read_runs(folder)
+    try:
+        rows = read_runs(folder)
+    except DamagedError as error:
+        tell(str(error))
+        return []
     return rows if is_complete(folder, rows) else []
 
 
@@ -149,10 +155,16 @@ class Session:
 
     def _run(self) -> list[Row]:
         leads, steps = distributed.is_leader(), self.config.train.steps
-        before = distributed.lead(lambda: read_runs(self.records.folder))
-        restored = self.checkpoints.restore(self.program.abstract_states)
+        lost = distributed.lead(lambda: lost_records(self.records.folder))
+        before = distributed.lead(lambda: [] if "runs.parquet" in lost else read_runs(self.records.folder))
+        first_lost = min((at for at in lost.values() if at is not None), default=None)
+        restored = self.checkpoints.restore(self.program.abstract_states, before=first_lost)
         step, states = (0, self._first_states()) if restored is None else restored
-        self.records.rewind(step if restored else None)
+        at = step if restored else None
+        if self.checkpoints.rewind(at) and leads:
+            damaged = f"{', '.join(sorted(lost))} damaged or missing: " if lost else ""
+            say(f"{self.label}  {damaged}training again from step {step}")
+        self.records.rewind(at)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         diverged_at = distributed.fetch(states.diverged_at).tolist()
         self.runs_table = RunsTable(

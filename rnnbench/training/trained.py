@@ -16,6 +16,7 @@ from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.model import Model
+from rnnbench.records.files import read_whole
 from rnnbench.records.writer import Records
 from rnnbench.training.checkpoints import Checkpoints
 from rnnbench.training.devices import start_devices, use_devices
@@ -52,8 +53,8 @@ def read_config(folder: Path, allow: Iterable[str] = ()) -> tuple[dict[str, Any]
     """
     path = folder / "config.yaml"
     try:
-        resolved = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        resolved = yaml.safe_load(read_whole(path))
+    except (OSError, UserError, yaml.YAMLError) as error:
         raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {error}") from error
     if not isinstance(resolved, dict):
         raise UserError(f"{path}: expected the configuration that rnnbench wrote, got {resolved!r}")

@@ -3,14 +3,17 @@
 import os
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, load_table, table_names
 from rnnbench.errors import UserError
+from rnnbench.records.files import as_parquet
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 from tests.helpers import record_job, row
+from tests.records.jobs import flip
 
 LOADERS = {"metrics": load_metrics, "scores": load_scores, "showcase": load_showcase}
 
@@ -118,15 +121,30 @@ def test_paths_without_records_are_named(tmp_path, load):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["runs", "metrics"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_what_is_good_is_read_and_what_is_not_is_named(tmp_path, capsys, name, missing):
+    for run in "ab":
+        record(tmp_path / run, [done(run)])
+    path = tmp_path / f"b/{name}.parquet"
+    if missing and name == "metrics":
+        path.unlink()
+    else:
+        flip(path, 300)
+    assert set(load_metrics(tmp_path)["run_id"]) == {"a"}
+    assert set(load_runs(tmp_path)["run_id"]) == ({"a"} if name == "runs" else {"a", "b"})
+    assert capsys.readouterr().err.count(f"left out: {path} is ") == 1
+
+
 def test_broken_files_are_named(tmp_path):
     record(tmp_path / "job", [done("a")])
     (tmp_path / "job/metrics.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(UserError, match=r"job/metrics\.parquet is broken"):
+    with pytest.raises(UserError, match=r"job/metrics\.parquet is damaged"):
         load_metrics(tmp_path)
     (tmp_path / "job/runs.parquet").write_bytes((tmp_path / "job/metrics.parquet").read_bytes())
-    with pytest.raises(UserError, match=r"job/runs\.parquet is broken"):
+    with pytest.raises(UserError, match=r"job/runs\.parquet is damaged"):
         load_runs(tmp_path)
-    pd.DataFrame({"run_id": ["x"]}).to_parquet(tmp_path / "job/runs.parquet")
+    (tmp_path / "job/runs.parquet").write_bytes(as_parquet(pa.table({"run_id": ["x"]})))
     with pytest.raises(UserError, match=r"job/runs\.parquet is no runs table of rnnbench: it has no column 'status'"):
         load_runs(tmp_path)
 

@@ -10,6 +10,7 @@ from rnnbench.errors import UserError
 from rnnbench.records.plans import record_plan
 from rnnbench.records.writer import Records
 from tests.helpers import record_job, row
+from tests.records.jobs import flip
 
 
 def run(run_id: str, status: str, step: int) -> dict[str, Any]:
@@ -54,6 +55,19 @@ def test_nothing_to_tell_of_is_an_error(tmp_path: Path) -> None:
         status.main([str(tmp_path)])
     with pytest.raises(UserError, match="there is no such folder"):
         status.main([str(tmp_path / "nowhere")])
-    (tmp_path / "sweep-0123456789ab.json").write_text("{")
-    with pytest.raises(UserError, match="is no plan of rnnbench's"):
-        status.main([str(tmp_path)])
+
+
+def test_damage_to_one_job_or_plan_leaves_the_others_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sweep-0123456789ab.json").write_text('{"format": "rnnbench", "version": 1}')
+    for name in "abcd":
+        rows = [run(name, "finished", 100)]
+        record_job(tmp_path / name, rows, {0: {"metrics": {"metric": "mse", "value": 0.5}}}, finish=True)
+    flip(tmp_path / "b/runs.parquet", 99)
+    (tmp_path / "c/metrics.parquet").unlink()
+    (tmp_path / "d/provenance.json").unlink()
+    assert status.main([str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    [line] = [line for line in shown.out.splitlines() if line.startswith("Adding: LSTM")]
+    assert line.split() == ["Adding:", "LSTM", "3", "1", "2", "?"], "one finished, two to resume"
+    for name in ("sweep-0123456789ab.json", "b/runs.parquet", "c/metrics.parquet", "d/provenance.json"):
+        assert f"{tmp_path}/{name} is " in shown.err

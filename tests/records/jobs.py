@@ -47,3 +47,10 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in ("provenance.json", "lock", "holder")
     }
+
+
+def flip(path: Path, bit: int) -> None:
+    """Flips one bit of a file, as a failing disk does."""
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)

@@ -1,15 +1,18 @@
 """Readers see whole rows, whatever the owner is doing, and report what is wrong with a file."""
 
+from pathlib import Path
+
 import pandas as pd
 import pyarrow.dataset
 import pytest
 
 from rnnbench.errors import UserError
 from rnnbench.records import reader
-from rnnbench.records.reader import is_complete, read_runs
+from rnnbench.records.folders import job_folders
+from rnnbench.records.reader import is_complete, lost, read_runs
 from rnnbench.records.writer import Records
 from tests.helpers import row, tables_of
-from tests.records.jobs import CONFIG, metrics, steps, train
+from tests.records.jobs import CONFIG, flip, metrics, steps, train
 
 
 def test_other_programs_read_the_folder_as_it_is(folder):
@@ -43,7 +46,7 @@ def test_broken_and_foreign_parts_are_named(folder):
     part = folder / "metrics/00000100.parquet"
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"metrics/00000100\.parquet is broken"):
+    with pytest.raises(UserError, match=r"metrics/00000100\.parquet is damaged"):
         steps(folder)
     part.write_bytes((folder / "scores/00000100.parquet").read_bytes())
     with pytest.raises(UserError, match=r"00000100\.parquet is no file of rnnbench: expected the columns run_id, step"):
@@ -59,7 +62,57 @@ def test_a_job_is_complete_when_all_its_runs_are_done_and_merged(folder):
     train(folder, None, 300)
     assert not is_complete(folder, read_runs(folder))
     assert not is_complete(folder, [row("r", "finished", 300)])  # killed before the parts were merged
+    assert not is_complete(folder, [])
     train(folder, 300, 500)
     assert is_complete(folder, read_runs(folder))
     assert is_complete(folder, [row("a", "finished"), row("b", "diverged")])
     assert not is_complete(folder, [row("a", "finished"), row("b", "running")])
+
+
+FILES = ["config.yaml", "metrics.parquet", "provenance.json", "runs.parquet", "scores.parquet"]
+STEPS = dict.fromkeys(FILES, 0) | {"config.yaml": None, "provenance.json": None}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_finished_job_whose_file_is_damaged_or_missing_is_not_complete(folder, capsys, name, missing):
+    train(folder, None, 500)
+    rows, path = read_runs(folder), folder / name
+    assert lost(folder) == {}
+    if missing:
+        path.unlink()
+    else:
+        flip(path, 100)
+    assert lost(folder) == {name: STEPS[name]}
+    assert not is_complete(folder, rows)
+    assert f"{path} is damaged or missing" in capsys.readouterr().err
+
+
+def test_a_lost_part_is_known_by_its_step(folder):
+    train(folder, None, 400)
+    (folder / "metrics/00000300.parquet").unlink()
+    flip(folder / "scores/00000200.parquet", 9)
+    assert lost(folder) == {"metrics/00000300.parquet": 300, "scores/00000200.parquet": 200}
+
+
+def test_a_part_that_is_merged_is_not_lost(folder, monkeypatch):
+    train(folder, None, 400)
+    with Records(folder, CONFIG) as owner:
+        monkeypatch.setattr(owner, "set_runs", lambda rows: None)  # killed before
+        owner.finish([])
+    assert not (folder / "metrics").exists()
+    assert lost(folder) == {}
+
+
+def test_without_its_provenance_a_job_is_read_and_owned_again(folder, capsys):
+    train(folder, None, 400)
+    for spoil in (Path.unlink, lambda path: flip(path, 80)):
+        spoil(folder / "provenance.json")
+        assert list(job_folders(folder.parent)) == [folder]
+        assert read_runs(folder)[0]["step"] == 400
+        with Records(folder, CONFIG):
+            assert steps(folder) == [0, 100, 200, 300, 400]
+        assert lost(folder) == {}
+    said = capsys.readouterr().err
+    assert "provenance.json is missing; what the job ran on is not known" in said
+    assert "provenance.json is not a provenance file of rnnbench, or it is damaged" in said

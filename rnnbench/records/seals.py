@@ -1,0 +1,59 @@
+"""Checksums inside files: each record carries a digest of all its other bytes, so that no damaged record is read.
+
+The digest is in a place that other programs skip or ignore: in a Parquet file between the data and the footer, in a
+JSON file the value of the last key, `checksum`, and in a YAML file a comment on the last line.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+_DIGEST = 64
+
+
+def sealed_parquet(content: bytes) -> bytes:
+    """Returns the bytes of a Parquet file with their digest."""
+    return _sealed(content, _after(".parquet", content))
+
+
+def sealed_json(value: Mapping[str, Any]) -> bytes:
+    """Returns a JSON file with its digest."""
+    content = (json.dumps({**value, "checksum": ""}, indent=1) + "\n").encode()
+    return _sealed(content, _after(".json", content))
+
+
+def sealed_yaml(value: dict[str, Any]) -> bytes:
+    """Returns a YAML file with its digest."""
+    content = yaml.safe_dump(value, sort_keys=False).encode() + b"# checksum: \n"
+    return _sealed(content, _after(".yaml", content))
+
+
+def is_whole(name: str, content: bytes) -> bool:
+    """Returns whether a file is as rnnbench wrote it, from its name and content."""
+    end = len(content) - _after(PurePath(name).suffix, content)
+    start = end - _DIGEST
+    return start >= 0 and _digest(content, start, end) == content[start:end]
+
+
+def _sealed(content: bytes, after: int) -> bytes:
+    at = len(content) - after
+    return content[:at] + _digest(content, at, at) + content[at:]
+
+
+def _digest(content: bytes, start: int, end: int) -> bytes:
+    """Returns the digest of the content without what is between `start` and `end`."""
+    view = memoryview(content)
+    digest = hashlib.sha256(view[:start])
+    digest.update(view[end:])
+    return digest.hexdigest().encode()
+
+
+def _after(suffix: str, content: bytes) -> int:
+    """Returns the number of bytes that follow the digest in a file with this suffix."""
+    if suffix == ".parquet":  # the footer, its length in four bytes, and PAR1
+        return 8 + int.from_bytes(content[-8:-4], "little")
+    return {".json": len('"\n}\n'), ".yaml": len("\n")}[suffix]
