@@ -20,9 +20,10 @@ from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
 from rnnbench.config.identity import run_id
-from rnnbench.errors import UserError
+from rnnbench.errors import DamagedError, UserError
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import built_in, make_probe
+from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
@@ -85,18 +86,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not jobs:
         raise UserError(f"{arguments.folder}: no run with a checkpoint in it or below it; only such can be probed")
     probes = _probes(arguments.probes, arguments.set)
-    labels = label_runs(load_runs(arguments.folder)).set_index("run_id")
+    runs = load_runs(arguments.folder)
+    labels = label_runs(runs).set_index("run_id")
+    jobs = [folder for folder in jobs if str(folder) in set(runs["folder"])]  # the others are damaged, and were named
     use_compilation_cache()
     use_devices(None)
     metrics: dict[str, pa.Table] = {}
     try:
         for number, folder in enumerate(jobs, 1):
-            metrics |= _probe(folder, probes, arguments, f"{number}/{len(jobs)} {folder.name}")
+            try:
+                metrics |= _probe(folder, probes, arguments, f"{number}/{len(jobs)} {folder.name}")
+            except DamagedError as error:
+                tell(f"left out: {error}")
     finally:
         if metrics:
             _show(metrics, probes, labels)
     if not metrics:
-        raise UserError(f"{arguments.folder}: every run with a checkpoint diverged; expected one that did not")
+        raise UserError(f"{arguments.folder}: expected a run with a checkpoint that neither diverged nor is damaged")
     if len(folders) > len(jobs):
         print(f"{len(folders) - len(jobs)} jobs without a checkpoint were left out")
     return 0

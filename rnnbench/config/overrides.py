@@ -9,8 +9,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from rnnbench.config.messages import unreadable
 from rnnbench.errors import UserError
 
-MOST_RUNS = 10_000
-"""The most runs that a sweep may ask for. Planning takes about 15 ms a run."""
+MAX_RUNS = 10_000
+"""Maximum number of runs in a sweep. Planning takes about 15 ms a run."""
 
 
 def check_keys(overrides: Iterable[str]) -> None:
@@ -31,7 +31,7 @@ def check_axes(overrides: Iterable[Override]) -> None:
         overrides: parsed overrides, one for each key.
 
     Raises:
-        UserError: an axis is an interval or has no values, or there are more than `MOST_RUNS` combinations.
+        UserError: an axis is an interval or has no values, or there are more than `MAX_RUNS` combinations.
     """
     runs = 1
     for override in overrides:
@@ -47,9 +47,9 @@ def check_axes(overrides: Iterable[Override]) -> None:
         if count == 0:
             raise UserError(f"{override.input_line}: expected values to try, such as {key}=1,2, got none")
         runs *= count
-        if runs > MOST_RUNS:
+        if runs > MAX_RUNS:
             raise UserError(
-                f"{override.input_line}: expected at most {MOST_RUNS} runs in a sweep, got {runs} or more; "
+                f"{override.input_line}: expected at most {MAX_RUNS} runs in a sweep, got {runs} or more; "
                 "try fewer values, or several sweeps after each other"
             )
 
