@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,14 @@ from rnnbench.training.stopping import Stopped, Stopping, delayed, sigterm_inter
 
 Compose = Callable[..., Config]
 LONG = ["train.steps=24", "train.eval_every=4", "train.checkpoint_seconds=1000"]
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Gives Ctrl-C its usual handler: a test suite in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def raised_in(method: str, at: int, number: int, patch: pytest.MonkeyPatch, times: int = 1) -> None:

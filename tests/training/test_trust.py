@@ -14,6 +14,7 @@ import yaml
 import rnnbench
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
+from rnnbench.records.seals import sealed_yaml
 from rnnbench.training import runner
 from rnnbench.training.trained import read_config
 from tests.helpers import optax_promotion, run_command
@@ -88,7 +89,7 @@ def changed(trained: Path, to: Path, **nodes: Any) -> Path:
         for parent in parents:
             node = node[parent]
         node[last] = value
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config.yaml").write_bytes(sealed_yaml(config))  # a stranger can seal a file, too
     return folder
 
 
