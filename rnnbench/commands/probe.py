@@ -88,7 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     probes = _probes(arguments.probes, arguments.set)
     runs = load_runs(arguments.folder)
     labels = label_runs(runs).set_index("run_id")
-    jobs = [folder for folder in jobs if str(folder) in set(runs["folder"])]  # the others are damaged, and were named
+    without = len(folders) - len(jobs)
+    # Of the others, a damaged one was named, and another job got further with the same runs.
+    read = set(runs["folder"])
+    jobs = [folder for folder in jobs if str(folder) in read]
     use_compilation_cache()
     use_devices(None)
     metrics: dict[str, pa.Table] = {}
@@ -103,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _show(metrics, probes, labels)
     if not metrics:
         raise UserError(f"{arguments.folder}: expected a run with a checkpoint that neither diverged nor is damaged")
-    if len(folders) > len(jobs):
-        print(f"{len(folders) - len(jobs)} jobs without a checkpoint were left out")
+    if without:
+        print(f"{without} jobs without a checkpoint were left out")
     return 0
 
 

@@ -3,8 +3,10 @@
 import functools
 import sys
 
+from rnnbench.visible import visible
+
 
 @functools.cache
 def tell(text: str) -> None:
     """Prints one line. A process prints it once, however many of its tables come from the same folder."""
-    print(f"rnnbench: {text}", file=sys.stderr)
+    print(visible(f"rnnbench: {text}"), file=sys.stderr)
