@@ -17,7 +17,7 @@ from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode
 from rnnbench.tasks.sentences import Completion, Predict, SentenceTask, TracedSentences
 
 SHORTEST_DISTANCE = 2
-MOST_ATTRACTORS = 4
+MAX_ATTRACTORS = 4
 SPAN_ACCURACY = 0.9
 
 LOAN_SENTENCES = (
@@ -194,7 +194,7 @@ class SentenceCompletion(SentenceTask):
             mask=mask,
             info={
                 "distance": distance,
-                "attractors": jnp.minimum(jnp.sum(against), MOST_ATTRACTORS),
+                "attractors": jnp.minimum(jnp.sum(against), MAX_ATTRACTORS),
                 "kind": kind,
                 "value": value,
                 "answer": answer - 1,  # the step whose output is scored

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-MOST_BYTES = 1_500_000
-MOST_SECONDS = 300
+MAX_BYTES = 1_500_000
+MAX_SECONDS = 300
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 
@@ -36,7 +36,7 @@ def test_it_runs_from_nothing(path: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     command = [sys.executable, str(tmp_path / "notebooks/execute.py"), path.stem]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS, cwd=tmp_path, check=False
+        command, env=environment, capture_output=True, text=True, timeout=MAX_SECONDS, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr
     again, kept = code_cells(tmp_path / "notebooks" / path.name), code_cells(path)
@@ -50,7 +50,7 @@ def test_it_is_kept_as_it_ran(path: Path) -> None:
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run it from top to bottom"
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
 
 
 @every_notebook
