@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -87,6 +88,15 @@ def to_step(folder: Path) -> int:
         return 0
 
 
+def task_of(job: str, env: dict[str, str]) -> int:
+    """Returns the process id of the only task of a running job."""
+    pids = subprocess.run(["scontrol", "listpids", f"{job}.0"], env=env, capture_output=True, text=True)
+    header, *rows = (line.split() for line in pids.stdout.splitlines())
+    tasks = [dict(zip(header, row, strict=True)) for row in rows]
+    [pid] = [task["PID"] for task in tasks if task["LOCALID"] == "0"]
+    return int(pid)
+
+
 def rnns_with_batches_of_6(output: Path) -> list[Path]:
     return [path.parent for path in output.glob("adding-rnn-*/config.yaml") if "batch_size: 6\n" in path.read_text()]
 
@@ -114,7 +124,9 @@ def test_a_preempted_job_is_requeued_and_ends_as_an_uninterrupted_one(
         queue = subprocess.run(["squeue", "-h", "-r", "-o", "%A %F_%K %T"], env=cluster, capture_output=True, text=True)
         first = [line.split() for line in queue.stdout.splitlines() if line.split()[1].endswith("_0")]
         assert [state for _, _, state in first] == ["RUNNING"], queue
-        subprocess.run(["scancel", "--signal=USR2", first[0][1]], env=cluster, check=True)
+        # Not by scancel: on a busy machine the daemon may send a signal twice, and the second one reaches the requeued
+        # job before Python handles signals.
+        os.kill(task_of(first[0][0], cluster), signal.SIGUSR2)
         text, _ = sweep.communicate(timeout=240)
     finally:
         sweep.kill()
