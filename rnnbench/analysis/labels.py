@@ -2,7 +2,7 @@
 
 from rnnbench.visible import visible
 
-CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+CELLS = {"rnn": "RNN", "irnn": "IRNN", "lstm": "LSTM", "gru": "GRU"}
 
 ABBREVIATIONS = {"mse"}
 

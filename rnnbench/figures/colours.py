@@ -12,10 +12,10 @@ from matplotlib.colors import to_hex, to_rgb
 
 from rnnbench.analysis.settings import in_order
 
-COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2", "gru": "#009e73"}
+COLOURS = {"rnn": "#d55e00", "irnn": "#cc79a7", "lstm": "#0072b2", "gru": "#009e73"}
 """Colours of the cells, from the palette of Okabe and Ito, which is safe for the colour-blind."""
 
-PALETTE = (*COLOURS.values(), "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c510a")
+PALETTE = (*COLOURS.values(), "#e69f00", "#56b4e9", "#000000", "#8c510a")
 """All colours: those of the built-in cells, then those of other cells."""
 
 MARKERS = ("s", "^", "D", "v", "P", "*")
@@ -46,7 +46,7 @@ class Look(NamedTuple):
 def cell_looks(models: Iterable[str]) -> dict[str, Look]:
     """Returns the look of every cell, by its name.
 
-    RNN, LSTM and GRU always have their own colours. Other cells, sorted by name, get the remaining colours, then all
+    The built-in cells always have their own colours. Other cells, sorted by name, get the remaining colours, then all
     colours again with each marker.
     """
     looks = [Look(colour) for colour in PALETTE[len(COLOURS) :]]
