@@ -34,8 +34,10 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
         seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
     )
     for name, prefix in (("result", "final"), ("chance", "chance")):
-        labelled[name] = [row.get(f"{prefix}.{row['score']}", np.nan) for _, row in runs.iterrows()]
-        labelled[name] = labelled[name].astype(float)
+        labelled[name] = np.nan
+        for score in set(runs["score"]) & {column.removeprefix(f"{prefix}.") for column in map(str, runs)}:
+            own = runs["score"] == score
+            labelled.loc[own, name] = runs.loc[own, f"{prefix}.{score}"].to_numpy(float, na_value=np.nan)
     return labelled
 
 
@@ -45,7 +47,7 @@ def config_keys(runs: pd.DataFrame) -> list[str]:
 
 
 def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:
-    """Returns the distinct (line, model): RNN, LSTM, GRU, then other cells by name; settings of a cell by value."""
+    """Returns the distinct (line, model): built-in cells first, others by name; settings of a cell by value."""
     known = list(CELLS)
 
     def key(pair: tuple[str, str]) -> tuple[Any, ...]:

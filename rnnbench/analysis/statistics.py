@@ -108,9 +108,12 @@ def bootstrap_median(
     """
     if len(values) < MIN_SEEDS:
         return float("nan"), float("nan")
-    draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
-    resampled = np.sort(values[draws], axis=1)
-    low, high = resampled[:, (len(values) - 1) // 2], resampled[:, len(values) // 2]
+    # A resampled median only needs the middle of n sorted uniform draws, and the draw after it if n is even.
+    n, middle = len(values), (len(values) - 1) // 2
+    rng = np.random.default_rng(SEED)
+    draw = rng.beta(middle + 1, n - middle, size=RESAMPLES)
+    after = draw if n % 2 else draw + (1 - draw) * rng.beta(1, n - middle - 1, size=RESAMPLES)
+    low, high = (np.sort(values)[np.minimum(n * u, n - 1).astype(int)] for u in (draw, after))
     medians = np.where(low == high, low, (low + np.where(low == high, 0, high)) / 2)
     tail = (1 - confidence) / 2
     return quantile(medians, tail), quantile(medians, 1 - tail)
