@@ -1,7 +1,7 @@
 """Trains for 200,000 steps and watches the process: `python experiments/reliability/long.py` (Linux).
 
-A small RNN is evaluated every twenty steps, so that it writes the records of 10,000 evaluations. Memory, CPU time and the
-number of files in its folder are read once a second.
+A small RNN is evaluated every twenty steps, so that it writes the records of 10,000 evaluations. Memory, CPU time and
+the number of files in its folder are read once a second.
 
 The aims: from a tenth of the steps on, the memory stays within 5 % of what it is then; the last tenth of the steps
 takes at most 10 % more CPU time than the first, apart from starting and compiling; and the number of files is bounded,
