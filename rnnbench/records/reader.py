@@ -1,20 +1,24 @@
 """Reads what a job has recorded, at any time and without its lock."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from rnnbench.errors import DamagedError
+from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.files import read_file, read_whole
-from rnnbench.records.parts import is_part, part_name, part_paths, part_step
+from rnnbench.records.parts import Part, as_part, parts_of
 from rnnbench.records.provenance import new_provenance, read_provenance
 from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
 
 PROBED = "probes"
 """Subfolder for the results of `rnnbench probe`. It is deleted when training resumes."""
+
+ATTEMPTS = 100
+"""How often a table is looked for while its owner merges its parts."""
 
 
 def read_runs(folder: str | Path) -> list[dict[str, Any]]:
@@ -34,7 +38,7 @@ def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
         return False
     for name in (found := lost(folder)):
         tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
-    return not found and not any(is_part(Path(name)) for name in listed(runs_table(folder, ["run_id"])))
+    return not found and not any(as_part(Path(name)) for name in listed(runs_table(folder, ["run_id"])))
 
 
 def listed(runs: pa.Table) -> list[str]:
@@ -52,13 +56,24 @@ def lost(folder: Path) -> dict[str, int | None]:
     }
     if not _is_whole(folder / "runs.parquet"):
         return found | {"runs.parquet": 0}
-    for name in listed(read_file(folder / "runs.parquet", columns=["run_id"])):
-        path = folder / name
-        # A kill between merging the parts and the last `set_runs` leaves the merged table.
-        merged = path.parent.with_suffix(".parquet") if is_part(path) else path
-        if not _is_whole(path) and not (merged != path and _is_whole(merged)):
-            found[name] = part_step(path) if is_part(path) else 0
+    names = listed(read_file(folder / "runs.parquet", columns=["run_id"]))
+    for path in dict.fromkeys(_merged_into(folder, name) for name in names):
+        if not _is_whole(path):
+            part = as_part(path)
+            found[path.relative_to(folder).as_posix()] = part.first if part else 0
     return found
+
+
+def _merged_into(folder: Path, name: str) -> Path:
+    """Returns the file that has the rows of a listed one, which may have been merged since it was listed."""
+    path = folder / name
+    part = as_part(path)
+    if part is None:
+        return path
+    whole = folder / f"{part.table}.parquet"
+    if whole.exists():
+        return whole
+    return folder / next((own for own in parts_of(folder, part.table) if own.covers(part)), part).name
 
 
 def _is_whole(path: Path) -> bool:
@@ -108,17 +123,8 @@ def known_provenance(folder: Path) -> dict[str, Any]:
 def table_names(folder: Path) -> list[str]:
     """Returns the names of the tables that a job has recorded, except the runs table."""
     whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
-    unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if is_part(path)]
+    unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if as_part(path)]
     return sorted({*whole, *unfinished} - {"runs"})
-
-
-def table_files(folder: Path) -> list[str]:
-    """Returns the files in which training has recorded tables, except the runs table."""
-    found = []
-    for name in table_names(folder):
-        whole = folder / f"{name}.parquet"
-        found += [whole.name] if whole.exists() else [part_name(name, part_step(p)) for p in part_paths(folder, name)]
-    return found
 
 
 def read_table(folder: Path, name: str) -> pa.Table:
@@ -127,14 +133,16 @@ def read_table(folder: Path, name: str) -> pa.Table:
     Results of `rnnbench probe` replace those that training recorded under the same name.
     """
     schema = SCHEMAS.get(name)
-    for attempt in range(3):
-        try:
+    known: dict[Part, pa.Table] = {}
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):  # the owner has merged a part since it was listed
+            parts = parts_of(folder, name)
             for path in (folder / PROBED / f"{name}.parquet", folder / f"{name}.parquet"):
                 if path.exists():
                     return read_file(path, schema)
-            tables = [read_file(part, schema) for part in part_paths(folder, name)]
-            return pa.concat_tables(tables) if tables else (schema or table_schema({})).empty_table()
-        except FileNotFoundError:  # the owner merged the parts while we were reading: try the merged file
-            if attempt == 2:
-                raise
-    raise AssertionError("unreachable")
+            known |= {part: read_file(folder / part.name, schema) for part in parts if part not in known}
+            # What is listed while the owner merges may be neither all parts before nor all parts after.
+            if parts == parts_of(folder, name):
+                tables = [known[part] for part in parts]
+                return pa.concat_tables(tables) if tables else (schema or table_schema({})).empty_table()
+    raise UserError(f"{folder / name}: its files change faster than they are read; try again")

@@ -6,7 +6,7 @@
         config.yaml         the job's resolved configuration
         provenance.json     format, version, and for each session its machine, packages, first and last step
         runs.parquet        one row per run: run_id, status, step, score, config (dotted), final and chance levels
-        metrics/00000100.parquet  ...   parts during training, merged into metrics.parquet at the end
+        metrics/00000001-00000100.parquet  ...   parts during training, merged into metrics.parquet at the end
         scores/  showcase/  gradient_flow/  ...     likewise, one folder per table
         probes/             one file per table that `rnnbench probe` has measured
         checkpoints/        written by `training.checkpoints`
@@ -37,12 +37,12 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from rnnbench.errors import BusyError, UserError
+from rnnbench.errors import BusyError, DamagedError, UserError
 from rnnbench.records.files import as_parquet, is_temporary, read_file, replace, reworded
 from rnnbench.records.folders import HOLDER, LOCK
-from rnnbench.records.parts import part_name, part_paths, part_step
+from rnnbench.records.parts import Part, parts_of, to_merge
 from rnnbench.records.provenance import machine_and_packages, new_provenance, read_provenance
-from rnnbench.records.reader import PROBED, known_provenance, lost, table_files, table_names
+from rnnbench.records.reader import PROBED, known_provenance, lost, table_names
 from rnnbench.records.schemas import SCHEMAS, runs_as_table
 from rnnbench.records.seals import sealed_json, sealed_yaml
 
@@ -57,9 +57,8 @@ class Records:
         rows = read_runs(folder)                # needs no lock: if all are finished there is nothing to train
         with Records(folder, config_dict, overwrite=config.overwrite) as records:
             step = ...                          # restored from folder / "checkpoints", or None
-            records.rewind(step)                # drops what was recorded after it
+            records.rewind(step, rows)          # drops what was recorded after it; status "running"
             records.start_session(step or 0, devices=["cpu", "cpu"])
-            records.set_runs(rows)              # status "running"
             for ...:
                 records.write(step, {"metrics": table, "scores": table})
                 records.set_runs(rows)
@@ -72,6 +71,10 @@ class Records:
     Attributes:
         folder: the job folder.
     """
+
+    _whole: list[str]
+    _parts: dict[str, list[Part]]
+    _next: int
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Takes the folder: creates it, or checks that it is a job folder of this format and cleans up after a kill.
@@ -102,7 +105,7 @@ class Records:
                     provenance = None
                 self._clean_up()
             self._provenance = provenance or new_provenance()
-            self._files = table_files(self.folder)
+            self._take_stock()
             self._write_provenance()
             self._replace("config.yaml", sealed_yaml(dict(config)))
         except BaseException:
@@ -143,12 +146,14 @@ class Records:
         """Records the segment that ended at `step`: one part for each table, on disk when this returns.
 
         Args:
-            step: training steps done; writing the same step again replaces its parts.
+            step: training steps done.
             tables: tables by name; all parts of a table have the same schema.
         """
         for name, table in tables.items():
-            self._replace(part_name(name, step), as_parquet(table))
-            self._files.append(part_name(name, step))
+            self._add(Part(name, self._next, step), table)
+            while due := to_merge(self._parts[name]):
+                self._merge(due)
+        self._next = step + 1
         if self._session is not None:
             self._session["to_step"] = step
             self._session["seconds"] = round(time.monotonic() - self._began, 3)
@@ -164,38 +169,83 @@ class Records:
 
         The file also lists the tables recorded so far, so that a reader sees if one of them is missing.
         """
+        whole = [f"{name}.parquet" for name in self._whole]
+        files = [*whole, *(part.name for parts in self._parts.values() for part in parts)]
+        metadata = {"files": "\n".join(sorted(files))}
         # With many columns and few rows, Parquet's column metadata would outweigh the data and slow down reading.
-        metadata = {"files": "\n".join(sorted({*self._files}))}
         plain = {"use_dictionary": False, "write_statistics": False}
         self._replace("runs.parquet", as_parquet(runs_as_table(rows), metadata, **plain))
 
-    def rewind(self, step: int | None) -> None:
-        """Deletes every row recorded after `step`, where training resumes; None deletes all rows."""
+    def rewind(self, step: int | None, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Deletes every row recorded after `step`, where training resumes; None deletes all rows.
+
+        Args:
+            step: training steps done, or None.
+            rows: the runs as of that step, which replace the runs table.
+        """
+        last = -1 if step is None else step
+        stale = [self.folder / f"{name}.parquet" for name in self._whole]
+        for name, path in zip(self._whole, stale, strict=True):
+            self._keep(path, Part(name, 0, last))
+        self._whole = []
+        for parts in self._parts.values():
+            later = [part for part in parts if part.last > last]
+            del parts[len(parts) - len(later) :]
+            for part in later:
+                stale.append(self.folder / part.name)
+                self._keep(stale[-1], part._replace(last=last))
+        # From here on, the runs table lists nothing stale. A kill before or after this loses and doubles no row.
+        self.set_runs(rows)
         with reworded(self.folder):
+            for path in stale:
+                path.unlink()
             if (self.folder / PROBED).exists():
                 shutil.rmtree(self.folder / PROBED)
-            for name in table_names(self.folder):
-                merged = self.folder / f"{name}.parquet"
-                if merged.exists():  # killed between the merge and the last set_runs
-                    if step is not None:
-                        table = read_file(merged, SCHEMAS.get(name))
-                        kept = table.filter(np.asarray(table["step"]) <= step)
-                        self._replace(part_name(name, step), as_parquet(kept))
-                    merged.unlink()
-                for part in part_paths(self.folder, name):
-                    if step is None or part_step(part) > step:
-                        part.unlink()
-        self._files = table_files(self.folder)
+        self._next = last + 1
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Merges each table's parts into one file, then sets the runs. From then on the job counts as done."""
-        for name in table_names(self.folder):
-            tables = [read_file(part, SCHEMAS.get(name)) for part in part_paths(self.folder, name)]
-            if tables:
-                self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
+        for name, parts in self._parts.items():
+            if parts:
+                self._replace(f"{name}.parquet", as_parquet(self._read(parts)))
         self._clean_up()
-        self._files = table_files(self.folder)
+        self._take_stock()
         self.set_runs(rows)
+
+    def _take_stock(self) -> None:
+        """Notes which tables are recorded as a whole, which in parts, and up to which step."""
+        names = table_names(self.folder)
+        self._whole = [name for name in names if (self.folder / f"{name}.parquet").exists()]
+        self._parts = {name: found for name in names if (found := parts_of(self.folder, name))}
+        self._next = 1 + max((parts[-1].last for parts in self._parts.values()), default=-1)
+
+    def _add(self, part: Part, table: pa.Table) -> None:
+        self._replace(part.name, as_parquet(table))
+        self._parts.setdefault(part.table, []).append(part)
+
+    def _keep(self, path: Path, part: Part) -> None:
+        """Makes a part of the rows that a file has up to the part's last step, if it has any."""
+        if part.first <= part.last:
+            table = read_file(path, SCHEMAS.get(part.table))
+            kept = table.filter(np.asarray(table["step"]) <= part.last)
+            if kept.num_rows:
+                self._add(part, kept)
+
+    def _merge(self, parts: Sequence[Part]) -> None:
+        """Replaces the last parts of a table by one. A kill may leave both; readers then take the merged one."""
+        merged = parts[0]._replace(last=parts[-1].last)
+        self._replace(merged.name, as_parquet(self._read(parts)))
+        self._parts[merged.table][-len(parts) :] = [merged]
+        with reworded(self.folder):
+            for part in parts:
+                (self.folder / part.name).unlink()
+
+    def _read(self, parts: Sequence[Part]) -> pa.Table:
+        """Returns the rows of parts of one table."""
+        try:
+            return pa.concat_tables(read_file(self.folder / part.name, SCHEMAS.get(part.table)) for part in parts)
+        except FileNotFoundError as error:
+            raise DamagedError(f"{error.filename} is missing; give the command that wrote it again") from error
 
     def _take_lock(self) -> None:
         holder = self.folder / HOLDER
@@ -247,6 +297,10 @@ class Records:
             for name in names:
                 if (self.folder / f"{name}.parquet").exists() and (self.folder / name).exists():
                     shutil.rmtree(self.folder / name)
+                merged = {part.name for part in parts_of(self.folder, name)}
+                for path in (self.folder / name).glob("*.parquet"):
+                    if path.relative_to(self.folder).as_posix() not in merged:
+                        path.unlink()
 
     def _write_provenance(self) -> None:
         self._replace("provenance.json", sealed_json(self._provenance))
@@ -279,7 +333,7 @@ class Unrecorded:
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Does nothing."""
 
-    def rewind(self, step: int | None) -> None:
+    def rewind(self, step: int | None, rows: Sequence[Mapping[str, Any]]) -> None:
         """Does nothing."""
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:

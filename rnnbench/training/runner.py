@@ -164,12 +164,12 @@ class Session:
         if self.checkpoints.rewind(at) and leads:
             damaged = f"{', '.join(sorted(lost))} damaged or missing: " if lost else ""
             say(f"{self.label}  {damaged}training again from step {step}")
-        self.records.rewind(at)
-        self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         diverged_at = distributed.fetch(states.diverged_at).tolist()
         self.runs_table = RunsTable(
             self.configs, self.program.tasks, step, diverged_at, before if restored is not None else ()
         )
+        self.records.rewind(at, self.runs_table.rows)
+        self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
         self.logger.start(self.records.folder, step)
 
         if len(self.configs) > 1 and leads:

@@ -94,8 +94,7 @@ def test_what_was_probed_before_training_went_on_is_dropped(tmp_path: Path, tiny
     [folder] = [path.parent for path in tmp_path.rglob("provenance.json")]
     assert run_command(["probe", str(folder)]) == 0
     with Records(folder, yaml.safe_load((folder / "config.yaml").read_text())) as records:
-        records.rewind(4)
-        records.set_runs(read_runs(folder))  # as at the next evaluation
+        records.rewind(4, read_runs(folder))
     assert rnnbench.load_table(folder, "spectra").empty
     assert rnnbench.load_metrics(folder)["step"].max() == 4
 

@@ -26,7 +26,7 @@ def scores(step: int) -> dict[str, Any]:
 def train(folder: Path, start: int | None, stop: int) -> None:
     """Writes what the runner writes for a job of six segments, from `start` until a kill at `stop`."""
     with Records(folder, CONFIG) as owner:
-        owner.rewind(start)
+        owner.rewind(start, [row(step=start or 0)])
         owner.start_session(start or 0)
         for step in range(0 if start is None else start + 100, stop + 1, 100):
             owner.write(step, tables_of({"metrics": metrics(step), "scores": scores(step)}))

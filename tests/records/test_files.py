@@ -9,7 +9,7 @@ from rnnbench.records import files
 
 
 def test_a_file_is_replaced_and_its_folder_made(tmp_path):
-    path = tmp_path / "metrics/00000100.parquet"
+    path = tmp_path / "metrics/00000001-00000100.parquet"
     for content in (b"first", b"second"):
         files.replace(path, content)
         assert path.read_bytes() == content
@@ -40,7 +40,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch, call, code,
 
 def test_a_missing_output_folder_is_not_made_again(tmp_path):
     with pytest.raises(UserError, match=r"No such file or directory; .*; --output chooses another file"):
-        files.replace(tmp_path / "removed/metrics/00000100.parquet", b"", "--output chooses another file")
+        files.replace(tmp_path / "removed/metrics/00000001-00000100.parquet", b"", "--output chooses another file")
 
 
 def test_only_what_replace_leaves_after_a_kill_is_temporary(tmp_path, monkeypatch):

@@ -28,27 +28,27 @@ def test_other_programs_read_the_folder_as_it_is(folder):
 
 def test_a_reader_outlives_the_merge_of_the_parts_it_has_listed(folder, monkeypatch):
     train(folder, None, 300)
-    listed = reader.part_paths
+    listed = reader.parts_of
 
     def merge_after_listing(*arguments):
         parts = listed(*arguments)
-        monkeypatch.setattr(reader, "part_paths", listed)
+        monkeypatch.setattr(reader, "parts_of", listed)
         with Records(folder, CONFIG) as owner:
             owner.finish([row("r", "finished", 300)])
         return parts
 
-    monkeypatch.setattr(reader, "part_paths", merge_after_listing)
+    monkeypatch.setattr(reader, "parts_of", merge_after_listing)
     assert steps(folder) == [0, 100, 200, 300]
 
 
 def test_broken_and_foreign_parts_are_named(folder):
     train(folder, None, 100)
-    part = folder / "metrics/00000100.parquet"
+    part = folder / "metrics/00000001-00000100.parquet"
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"metrics/00000100\.parquet is damaged"):
+    with pytest.raises(UserError, match=r"metrics/00000001-00000100\.parquet is damaged"):
         steps(folder)
-    part.write_bytes((folder / "scores/00000100.parquet").read_bytes())
+    part.write_bytes((folder / "scores/00000001-00000100.parquet").read_bytes())
     with pytest.raises(UserError, match=r"00000100\.parquet is no file of rnnbench: expected the columns run_id, step"):
         steps(folder)
     part.rename(folder / "metrics/mine.parquet")
@@ -88,11 +88,11 @@ def test_a_finished_job_whose_file_is_damaged_or_missing_is_not_complete(folder,
     assert f"{path} is damaged or missing" in capsys.readouterr().err
 
 
-def test_a_lost_part_is_known_by_its_step(folder):
+def test_a_lost_part_is_known_by_its_first_step(folder):
     train(folder, None, 400)
-    (folder / "metrics/00000300.parquet").unlink()
-    flip(folder / "scores/00000200.parquet", 9)
-    assert lost(folder) == {"metrics/00000300.parquet": 300, "scores/00000200.parquet": 200}
+    (folder / "metrics/00000201-00000300.parquet").unlink()
+    flip(folder / "scores/00000101-00000200.parquet", 9)
+    assert lost(folder) == {"metrics/00000201-00000300.parquet": 201, "scores/00000101-00000200.parquet": 101}
 
 
 def test_a_part_that_is_merged_is_not_lost(folder, monkeypatch):

@@ -47,12 +47,13 @@ def test_columns_may_be_arrays_lists_or_scalars(folder):
     flow |= dict.fromkeys(("q10", "q50", "q90"), 0.5)
     with Records(folder, CONFIG) as owner:
         owner.write(0, tables_of({"gradient_flow": flow}))
-        first = (folder / "gradient_flow/00000000.parquet").read_bytes()
+        first = (folder / "gradient_flow/00000000-00000000.parquet").read_bytes()
+        owner.rewind(None, [row()])
         owner.write(
             0,
             tables_of({"gradient_flow": {**flow, "step": [0, 0, 0], "time": [0, 1, 2], "norm": flow["norm"].tolist()}}),
         )
-        assert (folder / "gradient_flow/00000000.parquet").read_bytes() == first
+        assert (folder / "gradient_flow/00000000-00000000.parquet").read_bytes() == first
         owner.write(1, tables_of({"gradient_flow": {**flow, "time": [], "norm": []}}))
         with pytest.raises(ValueError, match="expected the columns"):
             owner.write(1, tables_of({"gradient_flow": {"norm": [1.0]}}))
@@ -86,9 +87,9 @@ def test_a_resumed_job_leaves_the_bytes_of_an_uninterrupted_one(tmp_path, stop, 
 def test_rewinding_drops_only_what_comes_later(folder):
     train(folder, None, 300)
     with Records(folder, CONFIG) as owner:
-        owner.rewind(200)
+        owner.rewind(200, [row(step=200)])
         assert steps(folder) == [0, 100, 200]
-        owner.rewind(None)
+        owner.rewind(None, [row()])
         assert steps(folder) == []
 
 
@@ -103,13 +104,13 @@ def test_a_kill_between_merging_and_deleting_the_parts_doubles_no_row(folder):
     assert steps(folder) == [0, 100, 200, 300]
     with Records(folder, CONFIG) as owner:
         assert not (folder / "metrics").exists()
-        owner.rewind(200)
+        owner.rewind(200, [row(step=200)])
         assert steps(folder) == [0, 100, 200]
 
 
 def test_the_next_owner_alone_removes_temporary_files(folder):
     train(folder, None, 100)
-    left = [folder / ".runs.parquet.tmp", folder / "metrics/.00000200.parquet.tmp"]
+    left = [folder / ".runs.parquet.tmp", folder / "metrics/.00000101-00000200.parquet.tmp"]
     for path in left:
         path.write_bytes(b"half a file")
     assert steps(folder) == [0, 100]
@@ -135,7 +136,7 @@ with Records(sys.argv[1], {}) as owner:
             print("recording", flush=True)
         if step % 700 == 600:
             owner.finish(runs)
-            owner.rewind(step)
+            owner.rewind(step, runs)
         step += 100
 """
 
@@ -164,7 +165,7 @@ def test_a_killed_process_leaves_a_readable_folder_and_a_free_lock(folder):
         assert [run["run_id"] for run in runs] == list("abcdef")
         assert all(run["step"] <= max(found) for run in runs)
         with Records(folder, CONFIG) as owner:
-            owner.rewind(None)
+            owner.rewind(None, [row()])
 
 
 def test_a_second_owner_is_told_who_holds_the_folder(folder):

@@ -67,7 +67,7 @@ def test_what_a_stopped_job_lost_is_trained_again_from_the_checkpoint_before(
 ) -> None:
     folder, before = trained(config)
     shutil.rmtree(folder)
-    for spoil in (lambda: (folder / "metrics/00000008.parquet").unlink(), lambda: None):
+    for spoil in (lambda: (folder / "metrics/00000005-00000008.parquet").unlink(), lambda: None):
         with monkeypatch.context() as patch:
             patch.setattr(Records, "finish", lambda *_: pytest.exit("stopped"))
             with pytest.raises(pytest.exit.Exception):
