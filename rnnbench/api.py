@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from rnnbench.analysis.tables import load_runs
+from rnnbench.analysis.tables import load_runs_as_of
 from rnnbench.config.identity import run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError
@@ -18,14 +18,16 @@ def train(configs: Config | Iterable[Config]) -> pd.DataFrame:
         runs = rnnbench.train(rnnbench.compose_sweep("model=rnn,lstm,gru", "seed=range(5)"))
 
     Complete runs are not trained again. A run that was interrupted (by Ctrl-C, a kernel restart or a kill) resumes
-    where it stopped when you call this again with the same configurations.
+    where it stopped when you call this again with the same configurations, and with more `train.steps`, a run is
+    trained further.
 
     Args:
         configs: what `rnnbench.compose` or `rnnbench.compose_sweep` returned.
 
     Returns:
-        The runs' rows as `rnnbench.load_runs` returns them, in the order of the configurations. A run whose loss became
-        NaN or infinite has the status "diverged".
+        The runs' rows as `rnnbench.load_runs` returns them, in the order of the configurations. A run that was trained
+        for more steps before has the row that it had at the step asked for. A run whose loss became NaN or infinite has
+        the status "diverged".
 
     Raises:
         UserError: a configuration or the output folder cannot be used.
@@ -49,7 +51,8 @@ def _recorded(configs: Sequence[Config]) -> pd.DataFrame:
     places = {(config.output, run_id(config)): number for number, config in enumerate(configs)}
     found = []
     for output in dict.fromkeys(config.output for config in configs):
-        runs = load_runs(output)
-        runs.index = pd.Index([places.get((output, run), -1) for run in runs["run_id"]])
-        found.append(runs[runs.index >= 0])
+        steps = {run: configs[number].train.steps for (own, run), number in places.items() if own == output}
+        runs = load_runs_as_of(output, steps)
+        runs.index = pd.Index([places[output, run] for run in runs["run_id"]])
+        found.append(runs)
     return pd.concat(found).sort_index().reset_index(drop=True)

@@ -6,7 +6,7 @@ how the runs were grouped into jobs. A run that was recorded twice (alone and in
 the job that got furthest.
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
+from rnnbench.records.lengths import as_of
+from rnnbench.records.parts import parts_of
 from rnnbench.records.reader import listed, read_table, runs_table
 from rnnbench.records.reader import table_names as job_tables
-from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, table_schema
+from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, runs_as_table, table_schema
 
 __all__ = ["load_metrics", "load_runs", "load_scores", "load_showcase", "load_table", "table_names"]
 
@@ -36,7 +38,27 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     Raises:
         UserError: there is no such path, or it has no records, or none that can be read.
     """
-    jobs = _jobs(Path(path))
+    return _frame(_jobs(Path(path)))
+
+
+def load_runs_as_of(path: str | Path, steps: Mapping[str, int]) -> pd.DataFrame:
+    """Returns the rows of `load_runs` as they were when the runs had been trained for so many steps, by run id.
+
+    Runs that are not in `steps` are left out.
+
+    Raises:
+        UserError: see `load_runs`; or the records of a run do not reach back to its step.
+    """
+    found = []
+    for job in _jobs(Path(path)):
+        rows = [row for row in job.runs.to_pylist() if row["run_id"] in steps]
+        for own in {steps[row["run_id"]] for row in rows}:
+            earlier = as_of(job.folder, [row for row in rows if steps[row["run_id"]] == own], own)
+            found.append(job._replace(runs=runs_as_table(earlier)))
+    return _frame(found)
+
+
+def _frame(jobs: Sequence["_Job"]) -> pd.DataFrame:
     table = _concatenated([job.runs for job in jobs])
     folders = [str(job.folder) for job in jobs for _ in range(job.runs.num_rows)]
     table = table.append_column("folder", pa.array(folders))
@@ -150,7 +172,7 @@ def _name_unread(errors: Sequence[UserError], read: Sized) -> None:
 def _check_presence(job: _Job, name: str) -> None:
     """Raises an error if a job has recorded a table in one file, and the file is gone."""
     path = job.folder / f"{name}.parquet"
-    if path.name in listed(job.runs) and not path.exists():
+    if path.name in listed(job.runs) and not path.exists() and not parts_of(job.folder, name):
         raise DamagedError(f"{path} is missing; give the command that wrote it again")
 
 

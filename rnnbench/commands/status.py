@@ -15,6 +15,7 @@ from rnnbench.records.damage import tell
 from rnnbench.records.folders import is_held, job_folders
 from rnnbench.records.plans import planned_runs
 from rnnbench.records.reader import is_complete, known_provenance, runs_table
+from rnnbench.records.schemas import COMPLETE
 
 KINDS = ("finished", "diverged", "running", "interrupted", "missing")
 
@@ -23,7 +24,12 @@ class _Run(NamedTuple):
     task: str
     model: str
     kind: str
-    left: int  # training steps
+    reached: int  # training steps
+    asked: int
+
+    @property
+    def left(self) -> int:
+        return 0 if self.kind in COMPLETE else self.asked - self.reached
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="rnnbench status",
         description="Shows the progress of the runs: finished, diverged, running, interrupted (the same command "
-        "resumes them) or missing (part of a sweep, but not started), and an estimate of the time left.",
+        "resumes them, or trains them further) or missing (part of a sweep, but not started), and an estimate of the "
+        "time left.",
     )
     terminal.add_results_folder(parser)
     arguments = parser.parse_args(argv)
@@ -84,9 +91,9 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
         for row in rows:
             is_done = complete or row["status"] == "diverged"
             kind = row["status"] if is_done else "running" if held else "interrupted"
-            reached = row["step"] if row["status"] == "running" else 0  # a finished job that has lost records
-            left = 0 if is_done else row["train.steps"] - reached
-            run = _Run(row["task.name"], row["model.name"], kind, left)
+            # A finished job that is not complete has lost records.
+            reached = row["step"] if is_done or row["status"] == "running" else 0
+            run = _Run(row["task.name"], row["model.name"], kind, reached, row["train.steps"])
             before = runs.get(row["run_id"])
             if before is None or KINDS.index(kind) < KINDS.index(before.kind):
                 runs[row["run_id"]] = run
@@ -95,8 +102,12 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
             own[0] += session["seconds"]
             own[1] += len(rows) * (session["to_step"] - session["from_step"])
     for run_id, about in planned_runs(folder).items():
-        if run_id not in runs:
-            runs[run_id] = _Run(about["task"], about["model"], "missing", about["steps"])
+        known = runs.get(run_id)
+        if known is None:
+            runs[run_id] = _Run(about["task"], about["model"], "missing", 0, about["steps"])
+        elif known.asked < about["steps"] and known.kind != "diverged":
+            kind = "interrupted" if known.kind == "finished" else known.kind
+            runs[run_id] = known._replace(kind=kind, asked=about["steps"])
     if not runs:
         raise UserError(f"{folder}: no records of rnnbench in it or below it")
     rates = {group: seconds / steps for group, (seconds, steps) in spent.items() if steps}

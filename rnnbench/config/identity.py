@@ -30,6 +30,11 @@ def identity(config: Config) -> dict[str, Any]:
     return select(config, lambda key: key.identity)
 
 
+def described(config: Config) -> dict[str, Any]:
+    """Returns the part of a configuration that the runs table and loggers state: the identity, and the run's length."""
+    return select(config, lambda key: key.described)
+
+
 def compiled(config: Config) -> dict[str, Any]:
     """Returns the part of a configuration that determines the compiled program, apart from what is folded."""
     return select(config, lambda key: key.compiled)

@@ -19,6 +19,7 @@ class Declaration:
         choices: the values allowed; for a list, the items allowed.
         foldable: whether the key may differ between the runs of one population.
         identity: whether the key is part of the run's identity.
+        described: whether the runs table and loggers say the key's value.
         compiled: whether another value requires another compiled program.
         recorded: whether the configuration in a job's folder contains the key.
     """
@@ -30,6 +31,7 @@ class Declaration:
     choices: tuple[str, ...] = ()
     foldable: bool = False
     identity: bool = True
+    described: bool = True
     compiled: bool = True
     recorded: bool = True
 
@@ -59,18 +61,29 @@ class Declaration:
             )
 
 
-def key(default: Any, *, help: str, identity: bool = True, compiled: bool | None = None, **declared: Any) -> Any:
+def key(
+    default: Any,
+    *,
+    help: str,
+    identity: bool = True,
+    described: bool | None = None,
+    compiled: bool | None = None,
+    **declared: Any,
+) -> Any:
     """Returns a dataclass field for a key of the configuration.
 
     Args:
         default: the default value; a list or dictionary is copied.
         help: see `Declaration`.
         identity: see `Declaration`.
+        described: see `Declaration`; by default the same as `identity`.
         compiled: see `Declaration`; by default the same as `identity`.
         declared: the other attributes of `Declaration`.
     """
+    described = identity if described is None else described
     compiled = identity if compiled is None else compiled
-    metadata = {"declaration": Declaration(help=help, identity=identity, compiled=compiled, **declared)}
+    declaration = Declaration(help=help, identity=identity, described=described, compiled=compiled, **declared)
+    metadata = {"declaration": declaration}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

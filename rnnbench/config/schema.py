@@ -41,7 +41,8 @@ class ModelConfig:
 class TrainConfig:
     """How a model is trained, and for how long."""
 
-    steps: int = key(2000, help="training steps", least=1)
+    # Only says how far a run is trained: a longer training of the same run continues a shorter one.
+    steps: int = key(2000, help="training steps", least=1, identity=False, described=True, compiled=True)
     batch_size: int = key(64, help="examples in a training step", least=1)
     eval_every: int = key(100, help="steps between two evaluations on the test set", least=1)
     log_every: int = key(10, help="steps between two records of the training loss and its gradient norms", least=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rnnbench.config.identity import flatten, identity, run_id
+from rnnbench.config.identity import described, flatten, identity, run_id
 from rnnbench.config.objects import instantiate
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
@@ -52,11 +52,11 @@ class PopulationLogger:
         if self._is_shared:
             first = self._configs[0]
             self._job_id = folder.name.rpartition("-")[2]
-            about = {"population": _differing(self._configs), **identity(first)}
+            about = {"population": _differing(self._configs), **described(first)}
             self._loggers[0].start(self._job_id, about, folder, step, group, len(self._configs))
             return
         for run, config, logger in zip(self._run_ids, self._configs, self._loggers, strict=True):
-            logger.start(run, identity(config), folder, step, group, 1)
+            logger.start(run, described(config), folder, step, group, 1)
 
     def write(self, step: int, tables: Mapping[str, pa.Table]) -> None:
         """Passes on what was recorded for the segment that ended at `step`.

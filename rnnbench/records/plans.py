@@ -35,7 +35,7 @@ def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> No
 
 
 def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns the runs that sweeps have asked for at or below a folder: task, model and steps by run id.
+    """Returns the runs that sweeps have asked for at or below a folder: task, model and most steps by run id.
 
     Plans that are damaged are left out, and named on stderr.
     """
@@ -56,5 +56,7 @@ def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
         if found["version"] != VERSION:
             tell(f"left out: {path} is of format version {found['version']}; this rnnbench knows version {VERSION}")
             continue
-        runs |= found["runs"]
+        for run, about in found["runs"].items():
+            if run not in runs or about["steps"] > runs[run]["steps"]:
+                runs[run] = about
     return runs

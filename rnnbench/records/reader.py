@@ -46,19 +46,28 @@ def listed(runs: pa.Table) -> list[str]:
     return (runs.schema.metadata or {}).get(b"files", b"").decode().split()
 
 
+def rows_at_end(folder: Path) -> dict[str, int]:
+    """Returns how many of a table's last rows were recorded only because training ended, by table."""
+    with contextlib.suppress(FileNotFoundError, DamagedError):
+        metadata = read_file(folder / "runs.parquet", columns=["run_id"]).schema.metadata or {}
+        rows = [line.split() for line in metadata.get(b"at_end", b"").decode().splitlines()]
+        return {name: int(number) for name, number in rows}
+    return {}
+
+
 def lost(folder: Path) -> dict[str, int | None]:
     """Returns which of a job's files are damaged or missing, and the first step of what each held.
 
     The step is None for files that are written again whenever training resumes.
     """
     found: dict[str, int | None] = {
-        name: None for name in ("provenance.json", "config.yaml") if not _is_whole(folder / name)
+        name: None for name in ("provenance.json", "config.yaml") if not is_undamaged(folder / name)
     }
-    if not _is_whole(folder / "runs.parquet"):
+    if not is_undamaged(folder / "runs.parquet"):
         return found | {"runs.parquet": 0}
     names = listed(read_file(folder / "runs.parquet", columns=["run_id"]))
     for path in dict.fromkeys(_merged_into(folder, name) for name in names):
-        if not _is_whole(path):
+        if not is_undamaged(path):
             part = as_part(path)
             found[path.relative_to(folder).as_posix()] = part.first if part else 0
     return found
@@ -76,7 +85,8 @@ def _merged_into(folder: Path, name: str) -> Path:
     return folder / next((own for own in parts_of(folder, part.table) if own.covers(part)), part).name
 
 
-def _is_whole(path: Path) -> bool:
+def is_undamaged(path: Path) -> bool:
+    """Returns whether a file is there, and as rnnbench wrote it."""
     try:
         read_whole(path)
     except (FileNotFoundError, DamagedError):

@@ -42,7 +42,7 @@ from rnnbench.records.files import as_parquet, is_temporary, read_file, replace,
 from rnnbench.records.folders import HOLDER, LOCK
 from rnnbench.records.parts import Part, parts_of, to_merge
 from rnnbench.records.provenance import machine_and_packages, new_provenance, read_provenance
-from rnnbench.records.reader import PROBED, known_provenance, lost, table_names
+from rnnbench.records.reader import PROBED, is_undamaged, known_provenance, lost, rows_at_end, table_names
 from rnnbench.records.schemas import SCHEMAS, runs_as_table
 from rnnbench.records.seals import sealed_json, sealed_yaml
 
@@ -63,7 +63,7 @@ class Records:
                 records.write(step, {"metrics": table, "scores": table})
                 records.set_runs(rows)
                 ...                             # save the checkpoint AFTER the part it follows
-            records.finish(rows)                # merges the parts; the rows say "finished" or "diverged"
+            records.finish(rows, {"showcase": table})  # merges the parts; the rows say "finished" or "diverged"
 
     Every method raises `UserError` if the folder cannot be written (because the disk is full, say). What was recorded
     before stays readable, and the same command resumes from there.
@@ -81,7 +81,7 @@ class Records:
 
         Args:
             folder: the job folder (see `job_folder`); missing parents are created.
-            config: the job's resolved configuration, with plain values only; written to `config.yaml`.
+            config: the job's resolved configuration, with plain values only; `rewind` writes it to `config.yaml`.
             overwrite: whether to delete everything that was recorded before, including checkpoints.
 
         Raises:
@@ -106,8 +106,11 @@ class Records:
                 self._clean_up()
             self._provenance = provenance or new_provenance()
             self._take_stock()
+            self._at_end = rows_at_end(self.folder)
             self._write_provenance()
-            self._replace("config.yaml", sealed_yaml(dict(config)))
+            self._config = sealed_yaml(dict(config))
+            if not is_undamaged(self.folder / "config.yaml"):
+                self._replace("config.yaml", self._config)
         except BaseException:
             self.close()
             raise
@@ -167,26 +170,28 @@ class Records:
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table. Rows have the columns of `RUNS_SCHEMA`, then any others with dotted names.
 
-        The file also lists the tables recorded so far, so that a reader sees if one of them is missing.
+        The file also lists the tables recorded so far, so that a reader sees if one of them is missing, and how many of
+        their last rows were recorded only because training ended.
         """
         whole = [f"{name}.parquet" for name in self._whole]
         files = [*whole, *(part.name for parts in self._parts.values() for part in parts)]
-        metadata = {"files": "\n".join(sorted(files))}
+        at_end = [f"{name} {rows}" for name, rows in sorted(self._at_end.items())]
+        metadata = {"files": "\n".join(sorted(files)), "at_end": "\n".join(at_end)}
         # With many columns and few rows, Parquet's column metadata would outweigh the data and slow down reading.
         plain = {"use_dictionary": False, "write_statistics": False}
         self._replace("runs.parquet", as_parquet(runs_as_table(rows), metadata, **plain))
 
     def rewind(self, step: int | None, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Deletes every row recorded after `step`, where training resumes; None deletes all rows.
+        """Deletes every row recorded after `step`, where training resumes, and what was recorded at its end.
 
         Args:
-            step: training steps done, or None.
+            step: training steps done; None deletes all rows.
             rows: the runs as of that step, which replace the runs table.
         """
         last = -1 if step is None else step
         stale = [self.folder / f"{name}.parquet" for name in self._whole]
         for name, path in zip(self._whole, stale, strict=True):
-            self._keep(path, Part(name, 0, last))
+            self._keep(path, Part(name, 0, last), self._at_end.get(name, 0))
         self._whole = []
         for parts in self._parts.values():
             later = [part for part in parts if part.last > last]
@@ -201,13 +206,25 @@ class Records:
                 path.unlink()
             if (self.folder / PROBED).exists():
                 shutil.rmtree(self.folder / PROBED)
+        self._replace("config.yaml", self._config)
+        self._at_end = {}
         self._next = last + 1
 
-    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Merges each table's parts into one file, then sets the runs. From then on the job counts as done."""
-        for name, parts in self._parts.items():
-            if parts:
-                self._replace(f"{name}.parquet", as_parquet(self._read(parts)))
+    def finish(self, rows: Sequence[Mapping[str, Any]], at_end: Mapping[str, pa.Table] | None = None) -> None:
+        """Merges each table's parts into one file, then sets the runs. From then on the job counts as done.
+
+        Args:
+            rows: the runs.
+            at_end: what is recorded only because training ends here, by table; a longer training drops it.
+        """
+        at_end = at_end or {}
+        self._at_end = {name: table.num_rows for name, table in at_end.items()}
+        self.set_runs(rows)  # first, since a job that is killed while it merges must know these rows by their number
+        for name in {**self._parts, **at_end}:
+            tables = [self._read(parts)] if (parts := self._parts.get(name)) else []
+            tables += [at_end[name]] if name in at_end else []
+            if tables:
+                self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
         self._clean_up()
         self._take_stock()
         self.set_runs(rows)
@@ -223,10 +240,11 @@ class Records:
         self._replace(part.name, as_parquet(table))
         self._parts.setdefault(part.table, []).append(part)
 
-    def _keep(self, path: Path, part: Part) -> None:
-        """Makes a part of the rows that a file has up to the part's last step, if it has any."""
+    def _keep(self, path: Path, part: Part, at_end: int = 0) -> None:
+        """Makes a part of the rows that a file has up to the part's last step, except the number `at_end`."""
         if part.first <= part.last:
             table = read_file(path, SCHEMAS.get(part.table))
+            table = table.slice(0, table.num_rows - at_end)
             kept = table.filter(np.asarray(table["step"]) <= part.last)
             if kept.num_rows:
                 self._add(part, kept)
@@ -336,5 +354,5 @@ class Unrecorded:
     def rewind(self, step: int | None, rows: Sequence[Mapping[str, Any]]) -> None:
         """Does nothing."""
 
-    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, rows: Sequence[Mapping[str, Any]], at_end: Mapping[str, pa.Table] | None = None) -> None:
         """Does nothing."""

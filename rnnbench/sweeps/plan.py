@@ -15,7 +15,7 @@ from rnnbench.config.annotations import is_number
 from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.overrides import check_axes
 from rnnbench.config.parse import cfg_of_member, parse
-from rnnbench.sweeps.populations import EarlierRuns
+from rnnbench.sweeps.populations import EarlierRuns, refuse_two_lengths
 
 
 class Option(NamedTuple):
@@ -53,15 +53,16 @@ class Plan(NamedTuple):
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
     """Returns the jobs that train what is left of a sweep.
 
-    Complete runs are left out. An interrupted job is planned again unchanged if the sweep asks for all its runs, so
-    that it can resume.
+    Complete runs are left out. A job that was interrupted or trained for fewer steps is planned again unchanged if the
+    sweep asks for all its runs, so that it can go on.
 
     Args:
         overrides: parsed Hydra overrides; the last one for each key counts.
         compose: composes a job's configuration from its overrides.
 
     Raises:
-        UserError: an axis has no values or too many, or a combination is not a valid configuration.
+        UserError: an axis has no values or too many, a combination is not a valid configuration, or a run is asked for
+            twice, for different numbers of steps.
     """
     last = {override.get_key_element(): override for override in overrides}
     check_axes(last.values())
@@ -71,6 +72,7 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     left = 0
     diverged: list[str] = []
+    asked_for: list[tuple[str, str, int]] = []
     for point, folded, cfg in _programs(axes, compose):
         members = [
             dict(zip(folded, values, strict=True)) for values in itertools.product(*(dict(axes)[key] for key in folded))
@@ -82,11 +84,14 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
             earlier[first.output] = EarlierRuns.read(first.output)
         populations = earlier[first.output].populations(list(by_id), first)
         if not first.overwrite:
-            diverged += [run for run in by_id if earlier[first.output].complete.get(run) == "diverged"]
+            done = earlier[first.output].done(by_id, first.train.steps)
+            diverged += [run for run, has_diverged in done.items() if has_diverged]
         about = {"task": first.task["name"], "model": first.model.name, "steps": first.train.steps}
         runs.setdefault(first.output, {}).update(dict.fromkeys(by_id, about))
+        asked_for += [(first.output, run, first.train.steps) for run in by_id]
         left += sum(map(len, populations))
         jobs += [_job(point, folded, [by_id[run] for run in population]) for population in populations]
+    refuse_two_lengths(asked_for)
     places = (f"population.place={number}/{len(jobs)}" for number in itertools.count(1))
     return Plan([[*job, place] for job, place in zip(jobs, places, strict=False)], runs, left, diverged)
 

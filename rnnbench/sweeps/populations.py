@@ -3,49 +3,70 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnbench.config.identity import flatten, foldable, run_id
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
+from rnnbench.records.lengths import COLUMNS, asked, is_longer
 from rnnbench.records.reader import is_complete, runs_table
 
 
-class EarlierRuns(NamedTuple):
-    """The runs that an output folder already contains.
+class EarlierJob(NamedTuple):
+    """A job that an output folder already contains.
 
     Attributes:
-        complete: the status of each complete run, by run id.
-        interrupted: the run ids of each job that is not complete.
+        folder: its folder.
+        rows: its runs, with the columns that say how far they are trained.
+        is_complete: whether it has reached its end.
     """
 
-    complete: dict[str, str]
-    interrupted: list[list[str]]
+    folder: Path
+    rows: list[dict[str, Any]]
+    is_complete: bool
+
+    def is_done(self, steps: int) -> bool:
+        """Returns whether nothing is left to train when its runs are asked for `steps` steps."""
+        return is_longer(self.folder, self.rows, steps) or (self.is_complete and asked(self.rows) == steps)
+
+
+class EarlierRuns(NamedTuple):
+    """The runs that an output folder already contains, by job."""
+
+    jobs: list[EarlierJob]
 
     @classmethod
     def read(cls, output: str) -> "EarlierRuns":
         """Reads the jobs in a folder. The folder need not exist. What cannot be read is named on stderr."""
-        complete: dict[str, str] = {}
-        interrupted = []
+        jobs = []
         for folder in job_folders(output) if Path(output).is_dir() else ():
             try:
-                rows = runs_table(folder, ["run_id", "status"]).to_pylist()
+                rows = runs_table(folder, COLUMNS).to_pylist()
             except UserError as error:
                 tell(str(error))
                 continue
-            runs = [row["run_id"] for row in rows]
-            if is_complete(folder, rows):
-                complete.update((row["run_id"], row["status"]) for row in rows)
-            elif runs:
-                interrupted.append(runs)
-        return cls(complete, interrupted)
+            if rows:
+                jobs.append(EarlierJob(folder, rows, is_complete(folder, rows)))
+        return cls(jobs)
+
+    def done(self, runs: Iterable[str], steps: int) -> dict[str, bool]:
+        """Returns which runs have nothing left to train when they are asked for `steps` steps: whether each diverged.
+
+        Raises:
+            UserError: a run was trained for more steps, and not evaluated at this one.
+        """
+        found = {}
+        for job in self._jobs_of(runs):
+            if job.is_done(steps):
+                found.update({row["run_id"]: row["status"] == "diverged" and row["step"] <= steps for row in job.rows})
+        return {run: found[run] for run in runs if run in found}
 
     def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
-        """Returns the runs left to train, as populations. An interrupted job is kept whole if `runs` has all its runs.
+        """Returns the runs left to train, as populations. An earlier job is kept whole if `runs` has all its runs.
 
         Args:
             runs: the ids of runs that one program can train.
@@ -53,14 +74,39 @@ class EarlierRuns(NamedTuple):
         """
         if config.overwrite:
             return _parts(list(runs), config.population.max_size)
-        left = dict.fromkeys(run for run in runs if run not in self.complete)
+        done = self.done(runs, config.train.steps)
+        left = dict.fromkeys(run for run in runs if run not in done)
         found = []
-        for job in self.interrupted:
-            if all(run in left for run in job):
-                found.append(job)
-                for run in job:
+        for job in self.jobs:
+            members = [row["run_id"] for row in job.rows]
+            if all(run in left for run in members):
+                found.append(members)
+                for run in members:
                     del left[run]
         return found + _parts(list(left), config.population.max_size)
+
+    def _jobs_of(self, runs: Iterable[str]) -> list[EarlierJob]:
+        wanted = set(runs)
+        return [job for job in self.jobs if any(row["run_id"] in wanted for row in job.rows)]
+
+
+def refuse_two_lengths(asked_for: Iterable[tuple[str, str, int]]) -> None:
+    """Refuses to train one run for two numbers of steps, since the shorter training is a part of the longer one.
+
+    Args:
+        asked_for: the output folder, the id and the steps of each run.
+
+    Raises:
+        UserError: a run is asked for twice.
+    """
+    known: dict[tuple[str, str], int] = {}
+    for output, run, steps in asked_for:
+        if known.setdefault((output, run), steps) != steps:
+            fewer, more = sorted((known[output, run], steps))
+            raise UserError(
+                f"train.steps: expected one number of steps for each run, got {fewer} and {more} for {run}; ask for "
+                f"{more} alone, whose records hold those of the first {fewer} steps"
+            )
 
 
 def populations(configs: Sequence[Config]) -> list[list[Config]]:
@@ -71,7 +117,11 @@ def populations(configs: Sequence[Config]) -> list[list[Config]]:
 
     Args:
         configs: the configurations of the runs, in any order.
+
+    Raises:
+        UserError: a run is asked for twice, for different numbers of steps.
     """
+    refuse_two_lengths((config.output, run_id(config), config.train.steps) for config in configs)
     programs: dict[str, dict[str, Config]] = {}
     for config in configs:
         values = flatten(dataclasses.asdict(config))

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from orbax.checkpoint import v1 as ocp
@@ -82,19 +82,19 @@ class Checkpoints:
             self.newest = step
             self._last = time.monotonic()
 
-    def restore(self, like: RunState, before: int | None = None) -> tuple[int, RunState] | None:
-        """Returns the step and the states of the newest whole checkpoint; None if there is none.
+    def restore(self, like: RunState, wanted: Callable[[int], bool] = lambda step: True) -> tuple[int, RunState] | None:
+        """Returns the step and the states of the newest whole checkpoint that is wanted; None if there is none.
 
         Args:
             like: the shapes, types and placement of the states.
-            before: the checkpoint must be of an earlier step than this one.
+            wanted: whether training can resume from a step.
 
         Raises:
             UserError: there are whole checkpoints, but none of them can be read.
         """
         errors = []
         with _failed_reads_silenced(), stopping.delayed():
-            candidates = [c for c in self._checkpointer.checkpoints if before is None or c.step < before]
+            candidates = [c for c in self._checkpointer.checkpoints if wanted(c.step)]
             for checkpoint in reversed(candidates):
                 try:
                     states = self._checkpointer.load(checkpoint, like)

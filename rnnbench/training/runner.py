@@ -16,10 +16,11 @@ from rnnbench.errors import DamagedError, DivergedError, UserError
 from rnnbench.loggers.population import PopulationLogger
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
+from rnnbench.records import lengths
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folder
-from rnnbench.records.reader import is_complete, read_runs
 from rnnbench.records.reader import lost as lost_records
+from rnnbench.records.reader import read_runs
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
@@ -34,13 +35,15 @@ from rnnbench.training.switches import refuse_switches
 
 
 def train(*configs: Config) -> list[Row]:
-    """Trains a population as one program. Resumes it if it was interrupted, and skips it if it is complete.
+    """Trains a population as one program. Resumes it if it was interrupted or trained for fewer steps before.
+
+    A population that is complete, or was trained for more steps, is not trained.
 
     Args:
         configs: the runs' configurations; they differ only in foldable numbers.
 
     Returns:
-        The runs' rows of the runs table.
+        The runs' rows of the runs table, as of the step up to which they were to be trained.
 
     Raises:
         DivergedError: the loss or gradient of a run became NaN or infinite. What was recorded is kept, and the other
@@ -70,10 +73,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     refuse_switches()
     use_devices(config.devices)
     distributed.connect(config.distributed)
-    if not config.overwrite and (rows := distributed.lead(lambda: _complete(folder))):
-        statuses = "/".join(sorted({row["status"] for row in rows}))
-        if distributed.is_leader():
-            say(f"{label}  {statuses} before: {folder} (overwrite=true trains again)")
+    if not config.overwrite and (rows := distributed.lead(lambda: _done(folder, config.train.steps, label))):
         return rows
     start_devices()
     if config.compilation_cache:
@@ -81,7 +81,8 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     # Before the folder is taken, so that a config that cannot be built creates no folder.
     session = Session(configs, label)
     with _records(folder, config) as records:
-        if rows := distributed.lead(lambda: _complete(folder)):  # another process finished it while this one compiled
+        # Another process may have finished it while this one compiled.
+        if rows := distributed.lead(lambda: _done(folder, config.train.steps, label)):
             return rows
         try:
             return session.run(records)
@@ -106,14 +107,21 @@ def _folder(configs: Sequence[Config]) -> Path:
     return job_folder(config.output, config.task["name"], config.model.name, [run_id(c) for c in configs])
 
 
-def _complete(folder: Path) -> list[Row]:
-    """Returns the job's rows if all its runs are complete and fully recorded, otherwise none."""
+def _done(folder: Path, steps: int, label: str) -> list[Row]:
+    """Returns the job's rows as of a step, and says so, if there is nothing to train up to there; otherwise none."""
     try:
         rows = read_runs(folder)
     except DamagedError as error:
         tell(str(error))
         return []
-    return rows if is_complete(folder, rows) else []
+    if not lengths.is_done(folder, rows, steps):
+        return []
+    longest = lengths.asked(rows)
+    found = lengths.as_of(folder, rows, steps) if steps < longest else rows
+    statuses = "/".join(sorted({row["status"] for row in found}))
+    where = f"at step {lengths.reached(found)}, read off a training of {longest} steps" if steps < longest else "before"
+    say(f"{label}  {statuses} {where}: {folder} (overwrite=true trains again)")
+    return found
 
 
 class Session:
@@ -132,7 +140,8 @@ class Session:
         self.configs, self.label = configs, label
         self.config = configs[0]
         self.at_evaluation = _probes(self.config.probe.at_evaluation, "probe.at_evaluation")
-        self.at_end = _probes(self.config.probe.at_end, "probe.at_end")
+        measured = {type(probe) for probe in self.at_evaluation}  # the last evaluation is at the end
+        self.at_end = [p for p in _probes(self.config.probe.at_end, "probe.at_end") if type(p) not in measured]
         self.logger = PopulationLogger(configs if distributed.is_leader() else [])
         self.program = program.program(configs)
         self.program.compile()
@@ -154,23 +163,32 @@ class Session:
             self.checkpoints.close()
 
     def _run(self) -> list[Row]:
-        leads, steps = distributed.is_leader(), self.config.train.steps
-        lost = distributed.lead(lambda: lost_records(self.records.folder))
-        before = distributed.lead(lambda: [] if "runs.parquet" in lost else read_runs(self.records.folder))
-        first_lost = min((at for at in lost.values() if at is not None), default=None)
-        restored = self.checkpoints.restore(self.program.abstract_states, before=first_lost)
+        folder, leads = self.records.folder, distributed.is_leader()
+        steps, every = self.config.train.steps, self.config.train.eval_every
+        lost = distributed.lead(lambda: lost_records(folder))
+        before = distributed.lead(lambda: [] if "runs.parquet" in lost else read_runs(folder))
+        known_to = lengths.evaluated(before) if before else 0
+        first_lost = min((at for at in lost.values() if at is not None), default=known_to + 1)
+
+        def wanted(at: int) -> bool:
+            """Returns whether training can resume from a step: a shorter training may have ended at any."""
+            return at <= known_to and at < first_lost and (at == steps or at % every == 0)
+
+        restored = self.checkpoints.restore(self.program.abstract_states, wanted)
         step, states = (0, self._first_states()) if restored is None else restored
         at = step if restored else None
-        if self.checkpoints.rewind(at) and leads:
+        diverged_at = distributed.fetch(states.diverged_at).tolist()
+        earlier = distributed.lead(lambda: lengths.as_of(folder, before, step)) if restored else []
+        self.runs_table = RunsTable(self.configs, self.program.tasks, step, diverged_at, earlier)
+        self.records.rewind(at, self.runs_table.rows)
+        repeats = self.checkpoints.rewind(at)
+        if leads and before and lengths.asked(before) != steps:
+            say(f"{self.label}  trained to step {lengths.reached(before)} before: going on from step {step} to {steps}")
+        elif leads and repeats:
             damaged = f"{', '.join(sorted(lost))} damaged or missing: " if lost else ""
             say(f"{self.label}  {damaged}training again from step {step}")
-        diverged_at = distributed.fetch(states.diverged_at).tolist()
-        self.runs_table = RunsTable(
-            self.configs, self.program.tasks, step, diverged_at, before if restored is not None else ()
-        )
-        self.records.rewind(at, self.runs_table.rows)
         self.records.start_session(step, devices=[device.device_kind for device in self.program.mesh.devices])
-        self.logger.start(self.records.folder, step)
+        self.logger.start(folder, step)
 
         if len(self.configs) > 1 and leads:
             say(f"{self.label} in one program, {self.program.megabytes:.0f} MB")
@@ -182,19 +200,20 @@ class Session:
             if restored is None:
                 self._evaluate(0, states, {}, 1)
             while step < steps and not self.runs_table.nothing_left(self.config.train.stop_when_solved):
-                first, step = step + 1, min(step + self.config.train.eval_every, steps)
+                first, step = step + 1, min(step + every, steps)
                 states, scalars = self.program.segment(states)
                 stopping.wait(functools.partial(_is_computed, scalars))
                 metrics = self._evaluate(step, states, distributed.fetch(scalars), first)
-                asked = distributed.any_of(stopping.asked is not None)
-                self.checkpoints.save(step, states, force=asked)
-                if asked:
+                stop = distributed.any_of(stopping.asked is not None)
+                # A longer training cannot go on from the end of a shorter last segment, but from before it.
+                self.checkpoints.save(step, states, force=stop or step < steps < step + every)
+                if stop:
                     raise stopping.stopped(step)
                 progress.update(step, _medians(metrics, self.shown))
             self._finish(step, states)
-            reached = max(row["step"] for row in self.runs_table.rows)
-            progress.close(reached, self.runs_table.statuses(), _medians(metrics, self.shown_at_end))
-        return self.runs_table.rows
+            rows = self.runs_table.rows
+            progress.close(lengths.reached(rows), self.runs_table.statuses(), _medians(metrics, self.shown_at_end))
+        return rows
 
     def _first_states(self) -> RunState:
         return self.program.place([self.program.init(config) for config in self.configs])
@@ -220,7 +239,7 @@ class Session:
         trained = tables.train_metrics(scalars, began, first, done, every)
         losses = tables.last_values(trained, "train", "loss")
         runs.evaluate(step, summaries, [losses.get(run, np.nan) for run in runs.run_ids])
-        recorded_now = tables.merged(
+        found = tables.merged(
             {
                 "metrics": trained,
                 "scores": tables.scores(tests, self.program.tasks, self.program.test_sets, ids, step),
@@ -228,9 +247,10 @@ class Session:
             {"metrics": tables.evaluation_metrics(summaries, ids, step)},
             *self._measure(self.at_evaluation, step, states, ids),
         )
-        self._write(step, recorded_now)
+        self.records.write(step, _filled(found))
+        self.logger.write(step, _filled(found))
         self.records.set_runs(runs.rows)
-        return recorded_now["metrics"]
+        return found["metrics"]
 
     def _summaries(self, tests: dict[str, np.ndarray]) -> list[dict[str, float]]:
         return [
@@ -248,11 +268,6 @@ class Session:
             for probe in probes
         ]
 
-    def _write(self, step: int, found: tables.Tables) -> None:
-        found = {name: table for name, table in found.items() if table.num_rows}
-        self.records.write(step, found)
-        self.logger.write(step, found)
-
     def _finish(self, step: int, states: RunState) -> None:
         """Writes the last checkpoint, the final probes and completions, and the statuses."""
         runs = self.runs_table
@@ -265,14 +280,19 @@ class Session:
             if run is not None and isinstance(task, SentenceTask):
                 params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
                 shown[run] = task.showcase(functools.partial(self.program.predict, params))
-        self._write(step, tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
+        found = _filled(tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
         self.checkpoints.save(step, states, force=True)
-        self.records.finish(runs.rows)
+        self.records.finish(runs.rows, found)
+        self.logger.write(step, found)
         self.logger.finish([row["status"] for row in runs.rows])
 
 
 def _is_computed(scalars: Mapping[str, Any]) -> bool:
     return all(leaf.is_ready() for leaf in scalars.values())
+
+
+def _filled(found: tables.Tables) -> tables.Tables:
+    return {name: table for name, table in found.items() if table.num_rows}
 
 
 def _medians(metrics: pa.Table, shown: Mapping[str, tuple[str, str]]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnbench.config.identity import flatten, identity, run_id
+from rnnbench.config.identity import described, flatten, run_id
 from rnnbench.config.schema import Config
 from rnnbench.tasks.base import Task
 
@@ -51,7 +51,7 @@ class RunsTable:
                     "diverged_at": at,
                     "score": task.score,
                     "score_goal": task.score_goal,
-                    **flatten(identity(config)),
+                    **flatten(described(config)),
                     **{f"chance.{name}": value for name, value in task.chance().items()},
                     # From the last evaluation; if training continues, the next one replaces them.
                     **{key: value for key, value in before.items() if key.startswith("final.") and value is not None},

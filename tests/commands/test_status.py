@@ -50,6 +50,23 @@ def test_time_left_is_that_of_the_steps_left(tmp_path: Path, capsys: pytest.Capt
     assert line.endswith("20 s")
 
 
+def test_a_finished_run_is_left_to_be_trained_further_if_a_sweep_asks_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of the three runs have 100 steps of 150 left out, and one diverged. They did 100 steps each in 10 s."""
+    with Records(tmp_path / "job", {}) as records:
+        records.start_session(0)
+        rows = [run("a", "finished", 100), run("b", "finished", 100), run("c", "diverged", 7)]
+        records.set_runs(rows)
+        assert records._session is not None
+        records._session |= {"to_step": 100, "seconds": 30.0}
+        records._write_provenance()
+    record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 60} for run in "abc"})
+    assert table(capsys, tmp_path)[-1].split() == ["all", "3", "2", "1"]
+    record_plan(tmp_path, {run: {"task": "adding", "model": "lstm", "steps": 150} for run in "abc"})
+    assert table(capsys, tmp_path)[-1].split() == ["all", "3", "1", "2", "10", "s"]
+
+
 def test_nothing_to_tell_of_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no records of rnnbench"):
         status.main([str(tmp_path)])

@@ -9,7 +9,8 @@ def test_the_identity_is_what_determines_the_numbers() -> None:
     reference = identity.run_id(compose())
     same = ["output=elsewhere", "overwrite=true", "devices=2", "logger=wandb", "train.checkpoint_seconds=1"]
     same += ["model.remat_every=5", "probe.at_end=[]", "population.max_size=1", "+experiment.x=1", "report=false"]
-    other = ["seed=1", "train.steps=1", "model.hidden_size=3", "optimizer.b1=0.5", "model.cell.forget_bias=0"]
+    same += ["train.steps=1"]  # how far it is trained
+    other = ["seed=1", "model.hidden_size=3", "optimizer.b1=0.5", "model.cell.forget_bias=0"]
     other += ["task.length=7", "probe.size=3", "probe.at_evaluation=[]", "train.matmul_precision=float32"]
     other += ["train.omega=1", "train.stop_when_solved=true"]
     assert {identity.run_id(compose(override)) for override in same} == {reference}
@@ -47,11 +48,14 @@ def test_the_run_id_stays_the_same_between_versions() -> None:
         task={"name": "t", "_target_": "a.Task"},
         optimizer={"_target_": "optax.adam", "learning_rate": 1e-3},
     )
-    assert identity.run_id(parsed) == "5b4b48090134"
+    assert identity.run_id(parsed) == "398f0372daaf"
 
 
-def test_what_is_compiled_and_what_is_recorded() -> None:
+def test_what_is_described_compiled_and_recorded() -> None:
     reference = compose()
+    about = identity.flatten(identity.described(reference))
+    assert about == {**identity.flatten(identity.identity(reference)), "train.steps": 2000}
+    assert identity.compiled(compose("train.steps=1")) != identity.compiled(reference)
     assert identity.compiled(compose("model.remat_every=5")) != identity.compiled(reference)
     assert identity.compiled(compose("output=elsewhere", "devices=2", "probe.at_end=[]")) == identity.compiled(
         reference

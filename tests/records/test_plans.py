@@ -29,6 +29,12 @@ def test_the_same_sweep_replaces_its_plan(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_run_is_planned_for_the_longest_training(tmp_path):
+    for output, steps in (("a", 100), ("b", 200), ("c", 50)):
+        record_plan(tmp_path / output, {"r": {"task": "adding", "model": "gru", "steps": steps}})
+    assert planned_runs(tmp_path)["r"]["steps"] == 200
+
+
 def test_what_cannot_be_written_or_read_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file: expected a folder, got a file; choose another output="):

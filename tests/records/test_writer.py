@@ -15,7 +15,7 @@ import pytest
 from rnnbench.errors import BusyError, UserError
 from rnnbench.records import files, writer
 from rnnbench.records.folders import is_held
-from rnnbench.records.reader import read_runs, read_table
+from rnnbench.records.reader import lost, read_runs, read_table
 from rnnbench.records.writer import Records
 from tests.helpers import row, tables_of
 from tests.records.jobs import CONFIG, contents, metrics, steps, train
@@ -91,6 +91,33 @@ def test_rewinding_drops_only_what_comes_later(folder):
         assert steps(folder) == [0, 100, 200]
         owner.rewind(None, [row()])
         assert steps(folder) == []
+
+
+SHOWN = {"run_id": "r", "step": 300, "prompt": "I", "continuation": ["do", "did"], "probability": 0.5}
+
+
+@pytest.mark.parametrize("step", [300, 200])
+def test_what_was_recorded_at_the_end_goes_when_training_goes_on(folder, step):
+    train(folder, None, 300)
+    at_end = tables_of({"metrics": {**metrics(300), "split": "probe"}, "showcase": {**SHOWN, "correct": [True, False]}})
+    with Records(folder, CONFIG) as owner:
+        owner.finish([row("r", "finished", 300)], at_end)
+    assert (steps(folder), read_table(folder, "showcase").num_rows) == ([0, 100, 200, 300, 300], 2)
+    with Records(folder, CONFIG) as owner:
+        owner.rewind(step, [row(step=step)])
+        assert steps(folder) == [*range(0, step + 1, 100)]
+        assert "probe" not in read_table(folder, "metrics")["split"].to_pylist()
+        assert read_table(folder, "showcase").num_rows == 0
+        assert lost(folder) == {}
+
+
+def test_the_configuration_is_that_of_the_training_and_not_of_who_looks(folder):
+    train(folder, None, 100)
+    other = {"model": {"name": "lstm"}}
+    with Records(folder, other) as owner:
+        assert "gru" in (folder / "config.yaml").read_text()
+        owner.rewind(100, [row(step=100)])
+        assert "lstm" in (folder / "config.yaml").read_text()
 
 
 def test_a_kill_between_merging_and_deleting_the_parts_doubles_no_row(folder):

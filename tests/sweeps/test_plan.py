@@ -59,7 +59,6 @@ def test_numbers_fold_and_all_else_are_jobs(jobs: Jobs) -> None:
         ("model.cell.peepholes=false,true", False),
         ("train.batch_size=8,16", False),
         ("model.hidden_size=4,8", False),
-        ("train.steps=4,8", False),
         ("task=adding,copy", False),
     ],
 )
@@ -118,6 +117,17 @@ def test_axes_are_checked_before_they_are_listed(
     assert not jobs.populations
 
 
+def test_one_run_cannot_be_asked_for_twice(capsys: pytest.CaptureFixture[str], jobs: Jobs) -> None:
+    assert cli.main(["-m", "seed=0,1", "train.steps=8,4"]) == 2
+    said = capsys.readouterr().err
+    assert "train.steps: expected one number of steps for each run, got 4 and 8 for" in said
+    assert "ask for 8 alone, whose records hold those of the first 4 steps" in said
+    assert not jobs.populations
+    schedule = "{_target_: optax.cosine_decay_schedule, init_value: 0.01, decay_steps: '${train.steps}'}"
+    assert cli.main(["-m", "train.steps=8,4", f"optimizer.learning_rate={schedule}"]) == 0
+    assert jobs.sizes == [1, 1], "another schedule is another run"
+
+
 def test_a_wrong_value_on_any_axis_is_found_before_anything_trains(
     capsys: pytest.CaptureFixture[str], jobs: Jobs
 ) -> None:
@@ -165,6 +175,30 @@ def test_more_seeds_train_what_is_missing(
     assert trained == [[2, 3]]
     assert all(path.read_bytes() == content for path, content in before.items())
     assert sorted(rnnbench.load_runs(tmp_path).seed) == [0, 1, 2, 3]
+
+
+def test_a_longer_sweep_goes_on_with_the_same_jobs_and_a_shorter_one_is_done(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = [*tiny, "model=rnn"]
+    assert run_sweep(tiny, tmp_path / "longer", "seed=0,1", "train.steps=4") == 0
+    folders = {*rnnbench.load_runs(tmp_path / "longer").folder}
+    assert run_sweep(tiny, tmp_path / "longer", "seed=range(3)", "train.steps=8") == 0
+    said = capsys.readouterr().err
+    assert "a sweep of 3 runs; 3 to train in 2 jobs" in said
+    assert "trained to step 4 before: going on from step 4 to 8" in said
+    runs = rnnbench.load_runs(tmp_path / "longer")
+    assert list(runs["train.steps"]) == [8, 8, 8]
+    assert {*runs.folder[:2]} == folders
+    assert run_sweep(tiny, tmp_path / "longer", "seed=range(3)", "train.steps=4") == 0
+    assert "a sweep of 3 runs, 3 of them complete" in capsys.readouterr().err
+    assert list(rnnbench.load_runs(tmp_path / "longer").step) == [8, 8, 8]
+    assert run_sweep(tiny, tmp_path / "longer", "seed=range(3)", "train.steps=6") == 2
+    assert "train.steps: expected 4 or 8, got 6: " in capsys.readouterr().err
+    assert run_sweep(tiny, tmp_path / "whole", "seed=0,1", "train.steps=8") == 0
+    whole = rnnbench.load_metrics(tmp_path / "whole")
+    longer = rnnbench.load_metrics(folders.pop())
+    assert whole.equals(longer)
 
 
 def test_a_number_that_is_written_differently_is_not_trained_again(

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from rnnbench.config import identity
 from rnnbench.config.parse import parse_members
 from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
 from rnnbench.sweeps.populations import populations
 from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
@@ -28,17 +29,22 @@ def numbers(jobs: list[list[Config]]) -> list[list[int]]:
 
 def test_runs_that_differ_in_numbers_share_a_program(compose: Compose, tmp_path: Path) -> None:
     gru, lstm = (compose(f"output={tmp_path}", f"model={model}") for model in ("gru", "lstm"))
-    longer = compose(f"output={tmp_path}", "model=gru", "train.steps=12")
+    longer = dataclasses.replace(compose(f"output={tmp_path}", "model=gru", "train.steps=12"), seed=7)
     elsewhere = compose(f"output={tmp_path}/other", "model=gru")
     mixed = [*seeds(gru, range(2)), *seeds(lstm, range(3)), longer, elsewhere, *seeds(gru, range(1, 4))]
     jobs = populations(mixed)
-    assert numbers(jobs) == [[0, 1, 2, 3], [0, 1, 2], [0], [0]], "a run that is asked for twice is trained once"
+    assert numbers(jobs) == [[0, 1, 2, 3], [0, 1, 2], [7], [0]], "a run that is asked for twice is trained once"
     assert [(job[0].model.name, job[0].train.steps, job[0].output) for job in jobs] == [
         ("gru", 8, str(tmp_path)),
         ("lstm", 8, str(tmp_path)),
         ("gru", 12, str(tmp_path)),
         ("gru", 8, f"{tmp_path}/other"),
     ]
+
+
+def test_a_run_is_asked_for_one_number_of_steps(compose: Compose) -> None:
+    with pytest.raises(UserError, match=r"train\.steps: .* got 8 and 12 for .*; ask for 12 alone"):
+        populations([compose("train.steps=12"), compose("train.steps=8")])
 
 
 def test_a_population_is_the_job_that_the_command_line_makes(compose: Compose, tmp_path: Path) -> None:

@@ -205,24 +205,28 @@ def test_no_readable_checkpoint_is_an_error(compose: Compose, tmp_path: Path) ->
         restore(tmp_path, shared)
 
 
-TWENTY_SEGMENTS = ["model=gru", "train.steps=120", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
+FORTY_SEGMENTS = ["model=gru", "train.steps=120", "train.eval_every=3", "train.checkpoint_seconds=0", "devices=2"]
 
 
 def test_killed_again_and_again_it_ends_bit_for_bit_where_an_uninterrupted_run_does(
     compose: Compose, tiny: list[str], tmp_path: Path
 ) -> None:
-    def command(output: Path) -> list[str]:
-        return [sys.executable, "-m", "rnnbench", *tiny, *TWENTY_SEGMENTS, f"output={output}"]
+    """The job that is killed had been trained before, for a quarter of the steps."""
+
+    def command(output: Path, *overrides: str) -> list[str]:
+        return [sys.executable, "-m", "rnnbench", *tiny, *FORTY_SEGMENTS, f"output={output}", *overrides]
 
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command(tmp_path / "uninterrupted"), env=environment, check=True, capture_output=True, timeout=120)
+    shorter = command(tmp_path / "killed", "train.steps=31")
+    subprocess.run(shorter, env=environment, check=True, capture_output=True, timeout=120)
     kills = []
-    for after in (2, 7, 13):
+    for after in (12, 18, 24):
         process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stderr=subprocess.DEVNULL)
         while process.poll() is None:
             parts = [int(path.stem.partition("-")[2]) for path in tmp_path.glob("killed/*/metrics/*.parquet")]
             if parts and max(parts) >= after * 3:
-                time.sleep(0.01 * after)
+                time.sleep(0.005 * after)
                 process.send_signal(signal.SIGKILL)
                 kills.append(process.wait())
         [folder] = (tmp_path / "killed").iterdir()
@@ -230,10 +234,11 @@ def test_killed_again_and_again_it_ends_bit_for_bit_where_an_uninterrupted_run_d
     subprocess.run(command(tmp_path / "killed"), env=environment, check=True, capture_output=True, timeout=120)
     [uninterrupted] = (tmp_path / "uninterrupted").iterdir()
     sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
-    assert len(sessions) == 4
+    assert len(sessions) == 5
+    assert sessions[1]["from_step"] == 30
     assert all(later["from_step"] > 0 for later in sessions[1:]), "it began again instead of going on"
     assert bytes_of(folder) == bytes_of(uninterrupted)
-    shared = program([compose(*TWENTY_SEGMENTS)], jax.local_devices()[:2])
+    shared = program([compose(*FORTY_SEGMENTS)], jax.local_devices()[:2])
     (at, after_kills), (_, never_killed) = (restore(job, shared) for job in (folder, uninterrupted))
     assert at == 120
     jax.tree.map(np.testing.assert_array_equal, after_kills.params, never_killed.params)
