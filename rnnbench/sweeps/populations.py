@@ -12,7 +12,7 @@ from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
-from rnnbench.records.lengths import COLUMNS, asked, is_longer
+from rnnbench.records.lengths import COLUMNS, asked, is_longer, reached
 from rnnbench.records.reader import is_complete, runs_table
 
 
@@ -68,6 +68,8 @@ class EarlierRuns(NamedTuple):
     def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
         """Returns the runs left to train, as populations. An earlier job is kept whole if `runs` has all its runs.
 
+        If several have the same run, the one that was trained furthest is kept.
+
         Args:
             runs: the ids of runs that one program can train.
             config: the configuration of one of them.
@@ -77,7 +79,7 @@ class EarlierRuns(NamedTuple):
         done = self.done(runs, config.train.steps)
         left = dict.fromkeys(run for run in runs if run not in done)
         found = []
-        for job in self.jobs:
+        for job in sorted(self.jobs, key=lambda job: -reached(job.rows)):
             members = [row["run_id"] for row in job.rows]
             if all(run in left for run in members):
                 found.append(members)
