@@ -35,14 +35,18 @@ class EarlierJob(NamedTuple):
 
 
 class EarlierRuns(NamedTuple):
-    """The runs that an output folder already contains, by job."""
+    """The runs that an output folder already contains.
 
-    jobs: list[EarlierJob]
+    Attributes:
+        jobs: the jobs of each run by run id, the one that was trained furthest first.
+    """
+
+    jobs: dict[str, list[EarlierJob]]
 
     @classmethod
     def read(cls, output: str) -> "EarlierRuns":
         """Reads the jobs in a folder. The folder need not exist. What cannot be read is named on stderr."""
-        jobs = []
+        found = []
         for folder in job_folders(output) if Path(output).is_dir() else ():
             try:
                 rows = runs_table(folder, COLUMNS).to_pylist()
@@ -50,7 +54,11 @@ class EarlierRuns(NamedTuple):
                 tell(str(error))
                 continue
             if rows:
-                jobs.append(EarlierJob(folder, rows, is_complete(folder, rows)))
+                found.append(EarlierJob(folder, rows, is_complete(folder, rows)))
+        jobs: dict[str, list[EarlierJob]] = {}
+        for job in sorted(found, key=lambda job: -reached(job.rows)):
+            for row in job.rows:
+                jobs.setdefault(row["run_id"], []).append(job)
         return cls(jobs)
 
     def done(self, runs: Iterable[str], steps: int) -> dict[str, bool]:
@@ -68,8 +76,6 @@ class EarlierRuns(NamedTuple):
     def populations(self, runs: Sequence[str], config: Config) -> list[list[str]]:
         """Returns the runs left to train, as populations. An earlier job is kept whole if `runs` has all its runs.
 
-        If several have the same run, the one that was trained furthest is kept.
-
         Args:
             runs: the ids of runs that one program can train.
             config: the configuration of one of them.
@@ -79,7 +85,7 @@ class EarlierRuns(NamedTuple):
         done = self.done(runs, config.train.steps)
         left = dict.fromkeys(run for run in runs if run not in done)
         found = []
-        for job in sorted(self.jobs, key=lambda job: -reached(job.rows)):
+        for job in self._jobs_of(left):
             members = [row["run_id"] for row in job.rows]
             if all(run in left for run in members):
                 found.append(members)
@@ -88,8 +94,7 @@ class EarlierRuns(NamedTuple):
         return found + _parts(list(left), config.population.max_size)
 
     def _jobs_of(self, runs: Iterable[str]) -> list[EarlierJob]:
-        wanted = set(runs)
-        return [job for job in self.jobs if any(row["run_id"] in wanted for row in job.rows)]
+        return list({job.folder: job for run in runs for job in self.jobs.get(run, ())}.values())
 
 
 def refuse_two_lengths(asked_for: Iterable[tuple[str, str, int]]) -> None:
