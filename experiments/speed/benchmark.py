@@ -26,7 +26,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.records.files import as_parquet, read_file
+from rnnbench.records.files import as_arrow, read_file
+from rnnbench.records.schemas import VERSION
 
 HERE = Path(__file__).parent
 CELLS = ("rnn", "lstm", "gru")
@@ -258,16 +259,16 @@ def start(rounds: int) -> dict[str, Any]:
 
         starts = [first_step(number) for number in range(rounds + 1)]
         read = {}
-        committed = sorted(path.parent for path in (HERE.parent / "quickstart" / "results").glob("*/runs.parquet"))
+        committed = sorted(path.parent for path in (HERE.parent / "quickstart" / "results").glob("*/runs.arrow"))
         for count in (1000, 10000):
             many = Path(folder, f"many{count}")
             for number in range(count):
                 copy, source = many / f"run{number}", committed[number % len(committed)]
                 copy.mkdir(parents=True)
                 shutil.copy(source / "provenance.json", copy)
-                runs = read_file(source / "runs.parquet").slice(0, 1)
+                runs = read_file(source / "runs.arrow").slice(0, 1)
                 own = runs.set_column(0, runs.schema.field("run_id"), pa.array([f"{number:012x}"]))
-                (copy / "runs.parquet").write_bytes(as_parquet(own, use_dictionary=False, write_statistics=False))
+                (copy / "runs.arrow").write_bytes(as_arrow(own, {"version": str(VERSION)}))
             reading = (
                 "import time, rnnbench; rnnbench.load_runs; begin = time.perf_counter(); "
                 f"assert len(rnnbench.load_runs({str(many)!r})) == {count}; print(time.perf_counter() - begin)"

@@ -12,6 +12,9 @@ from rnnbench.errors import UserError
 LOCK = "lock"
 """Locked by the process that trains the job, and released when the process ends in any way. Always empty."""
 
+RUNS = "runs.arrow"
+"""The runs table: an Arrow file, since thousands of them are read at once."""
+
 HOLDER = "holder"
 """Names that process until it closes the folder. Not in the lock itself, since Windows cannot read a locked file."""
 
@@ -47,7 +50,7 @@ def job_folders(path: str | Path) -> Iterator[Path]:
 
 def is_job(names: Sequence[str]) -> bool:
     """Returns whether a folder with files of these names is a job's, even if it has lost its provenance."""
-    return "provenance.json" in names or {"config.yaml", "runs.parquet"} <= {*names}
+    return "provenance.json" in names or {"config.yaml", RUNS} <= {*names}
 
 
 def is_held(folder: Path) -> bool:

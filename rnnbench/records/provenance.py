@@ -40,12 +40,18 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
         found = None
     if found is not None and found.get("version") == VERSION and is_whole(path.name, content):
         return found
-    if found is not None and found.get("version") != VERSION:
+    if found is not None:
+        check_version(folder, found.get("version"))
+    raise DamagedError(f"{path} is not a provenance file of rnnbench, or it is damaged: it does not match its checksum")
+
+
+def check_version(folder: Path, version: Any) -> None:
+    """Raises a `UserError` if a folder's records are of another version."""
+    if version != VERSION:
         raise UserError(
-            f"{folder} holds records of format version {found.get('version')}; this rnnbench knows version {VERSION}: "
+            f"{folder} holds records of format version {version}; this rnnbench knows version {VERSION}: "
             f"read it with the rnnbench that wrote it, or choose another output="
         )
-    raise DamagedError(f"{path} is not a provenance file of rnnbench, or it is damaged: it does not match its checksum")
 
 
 def new_provenance() -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.files import read_file, read_whole
+from rnnbench.records.folders import RUNS
 from rnnbench.records.parts import Part, as_part, parts_of
-from rnnbench.records.provenance import new_provenance, read_provenance
+from rnnbench.records.provenance import check_version, new_provenance, read_provenance
 from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
 
 PROBED = "probes"
@@ -49,7 +50,7 @@ def listed(runs: pa.Table) -> list[str]:
 def rows_at_end(folder: Path) -> dict[str, int]:
     """Returns how many of a table's last rows were recorded only because training ended, by table."""
     with contextlib.suppress(FileNotFoundError, DamagedError):
-        metadata = read_file(folder / "runs.parquet", columns=["run_id"]).schema.metadata or {}
+        metadata = read_file(folder / RUNS).schema.metadata or {}
         rows = [line.split() for line in metadata.get(b"at_end", b"").decode().splitlines()]
         return {name: int(number) for name, number in rows}
     return {}
@@ -63,9 +64,10 @@ def lost(folder: Path) -> dict[str, int | None]:
     found: dict[str, int | None] = {
         name: None for name in ("provenance.json", "config.yaml") if not is_undamaged(folder / name)
     }
-    if not is_undamaged(folder / "runs.parquet"):
-        return found | {"runs.parquet": 0}
-    names = listed(read_file(folder / "runs.parquet", columns=["run_id"]))
+    try:
+        names = listed(read_file(folder / RUNS))
+    except (FileNotFoundError, DamagedError):
+        return found | {RUNS: 0}
     for path in dict.fromkeys(_merged_into(folder, name) for name in names):
         if not is_undamaged(path):
             part = as_part(path)
@@ -100,14 +102,14 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         UserError: the folder contains something else, or the table is damaged or lacks a column.
     """
-    path = folder / "runs.parquet"
-    if not path.exists():
+    try:
+        table = read_file(folder / RUNS, columns=columns)
+    except (FileNotFoundError, NotADirectoryError):
         read_provenance(folder)  # names what is wrong with the folder, if anything is
         return RUNS_SCHEMA.empty_table()
-    table = read_file(path, columns=columns)
+    check_version(folder, int((table.schema.metadata or {}).get(b"version", -1)))
     if missing := [name for name in columns or RUNS_SCHEMA.names if name not in table.schema.names]:
-        raise DamagedError(f"{path} is no runs table of rnnbench: it has no column {missing[0]!r}")
-    known_provenance(folder)
+        raise DamagedError(f"{folder / RUNS} is no runs table of rnnbench: it has no column {missing[0]!r}")
     return table
 
 
@@ -134,7 +136,7 @@ def table_names(folder: Path) -> list[str]:
     """Returns the names of the tables that a job has recorded, except the runs table."""
     whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
     unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if as_part(path)]
-    return sorted({*whole, *unfinished} - {"runs"})
+    return sorted({*whole, *unfinished})
 
 
 def read_table(folder: Path, name: str) -> pa.Table:

@@ -1,7 +1,7 @@
 """Checksums inside files: each record carries a digest of all its other bytes, so that no damaged record is read.
 
-The digest is in a place that other programs skip or ignore: in a Parquet file between the data and the footer, in a
-JSON file the value of the last key, `checksum`, and in a YAML file a comment on the last line.
+The digest is in a place that other programs skip or ignore: in a Parquet or Arrow file between the data and the footer,
+in a JSON file the value of the last key, `checksum`, and in a YAML file a comment on the last line.
 """
 
 import hashlib
@@ -18,6 +18,11 @@ _DIGEST = 64
 def sealed_parquet(content: bytes) -> bytes:
     """Returns the bytes of a Parquet file with their digest."""
     return _sealed(content, _after(".parquet", content))
+
+
+def sealed_arrow(content: bytes) -> bytes:
+    """Returns the bytes of an Arrow IPC file with their digest."""
+    return _sealed(content, _after(".arrow", content))
 
 
 def sealed_json(value: Mapping[str, Any]) -> bytes:
@@ -54,6 +59,8 @@ def _digest(content: bytes, start: int, end: int) -> bytes:
 
 def _after(suffix: str, content: bytes) -> int:
     """Returns the number of bytes that follow the digest in a file with this suffix."""
-    if suffix == ".parquet":  # the footer, its length in four bytes, and PAR1
-        return 8 + int.from_bytes(content[-8:-4], "little")
+    magic = {".parquet": len("PAR1"), ".arrow": len("ARROW1")}
+    if suffix in magic:  # the footer, its length in four bytes, and the format's mark
+        end = len(content) - magic[suffix]
+        return magic[suffix] + 4 + int.from_bytes(content[max(end - 4, 0) : end], "little")
     return {".json": len('"\n}\n'), ".yaml": len("\n")}[suffix]

@@ -5,7 +5,7 @@
     adding-gru-1f0c.../
         config.yaml         the job's resolved configuration
         provenance.json     format, version, and for each session its machine, packages, first and last step
-        runs.parquet        one row per run: run_id, status, step, score, config (dotted), final and chance levels
+        runs.arrow          one row per run: run_id, status, step, score, config (dotted), final and chance levels
         metrics/00000001-00000100.parquet  ...   parts during training, merged into metrics.parquet at the end
         scores/  showcase/  gradient_flow/  ...     likewise, one folder per table
         probes/             one file per table that `rnnbench probe` has measured
@@ -38,12 +38,12 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from rnnbench.errors import BusyError, DamagedError, UserError
-from rnnbench.records.files import as_parquet, is_temporary, read_file, replace, reworded
-from rnnbench.records.folders import HOLDER, LOCK
+from rnnbench.records.files import as_arrow, as_parquet, is_temporary, read_file, replace, reworded
+from rnnbench.records.folders import HOLDER, LOCK, RUNS
 from rnnbench.records.parts import Part, parts_of, to_merge
 from rnnbench.records.provenance import machine_and_packages, new_provenance, read_provenance
 from rnnbench.records.reader import PROBED, is_undamaged, known_provenance, lost, rows_at_end, table_names
-from rnnbench.records.schemas import SCHEMAS, runs_as_table
+from rnnbench.records.schemas import SCHEMAS, VERSION, runs_as_table
 from rnnbench.records.seals import sealed_json, sealed_yaml
 
 
@@ -176,10 +176,8 @@ class Records:
         whole = [f"{name}.parquet" for name in self._whole]
         files = [*whole, *(part.name for parts in self._parts.values() for part in parts)]
         at_end = [f"{name} {rows}" for name, rows in sorted(self._at_end.items())]
-        metadata = {"files": "\n".join(sorted(files)), "at_end": "\n".join(at_end)}
-        # With many columns and few rows, Parquet's column metadata would outweigh the data and slow down reading.
-        plain = {"use_dictionary": False, "write_statistics": False}
-        self._replace("runs.parquet", as_parquet(runs_as_table(rows), metadata, **plain))
+        metadata = {"version": str(VERSION), "files": "\n".join(sorted(files)), "at_end": "\n".join(at_end)}
+        self._replace(RUNS, as_arrow(runs_as_table(rows), metadata))
 
     def rewind(self, step: int | None, rows: Sequence[Mapping[str, Any]]) -> None:
         """Deletes every row recorded after `step`, where training resumes, and what was recorded at its end.
@@ -281,7 +279,7 @@ class Records:
 
     def _provenance_of_own(self) -> dict[str, Any] | None:
         """Returns the provenance, even if it is damaged or missing and only other files tell that this is a job."""
-        if lost(self.folder).keys() >= {"config.yaml", "runs.parquet"}:
+        if lost(self.folder).keys() >= {"config.yaml", RUNS}:
             return read_provenance(self.folder)
         return known_provenance(self.folder)
 
@@ -296,7 +294,7 @@ class Records:
 
     def _clear(self) -> None:
         """Empties the folder in an order that leaves a valid unfinished job at any time, in case of a kill."""
-        first, last = self.folder / "runs.parquet", self.folder / "provenance.json"
+        first, last = self.folder / RUNS, self.folder / "provenance.json"
         apart = (first.name, last.name, LOCK, HOLDER)
         others = [path for path in sorted(self.folder.iterdir()) if path.name not in apart]
         for path in (first, *others, last):

@@ -18,7 +18,7 @@ from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
 from rnnbench.records import lengths
 from rnnbench.records.damage import tell
-from rnnbench.records.folders import job_folder
+from rnnbench.records.folders import RUNS, job_folder
 from rnnbench.records.reader import lost as lost_records
 from rnnbench.records.reader import read_runs
 from rnnbench.records.schemas import SCHEMAS
@@ -166,7 +166,7 @@ class Session:
         folder, leads = self.records.folder, distributed.is_leader()
         steps, every = self.config.train.steps, self.config.train.eval_every
         lost = distributed.lead(lambda: lost_records(folder))
-        before = distributed.lead(lambda: [] if "runs.parquet" in lost else read_runs(folder))
+        before = distributed.lead(lambda: [] if RUNS in lost else read_runs(folder))
         known_to = lengths.evaluated(before) if before else 0
         first_lost = min((at for at in lost.values() if at is not None), default=known_to + 1)
 

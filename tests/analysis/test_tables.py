@@ -4,12 +4,12 @@ import os
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, load_table, table_names
 from rnnbench.errors import UserError
-from rnnbench.records.files import as_parquet
+from rnnbench.records import files
+from rnnbench.records.files import as_arrow
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records
 from tests.helpers import record_job, row
@@ -121,18 +121,18 @@ def test_paths_without_records_are_named(tmp_path, load):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["runs", "metrics"])
+@pytest.mark.parametrize("name", ["runs.arrow", "metrics.parquet"])
 @pytest.mark.parametrize("missing", [False, True])
 def test_what_is_good_is_read_and_what_is_not_is_named(tmp_path, capsys, name, missing):
     for run in "ab":
         record(tmp_path / run, [done(run)])
-    path = tmp_path / f"b/{name}.parquet"
-    if missing and name == "metrics":
+    path = tmp_path / "b" / name
+    if missing and name == "metrics.parquet":
         path.unlink()
     else:
         flip(path, 300)
     assert set(load_metrics(tmp_path)["run_id"]) == {"a"}
-    assert set(load_runs(tmp_path)["run_id"]) == ({"a"} if name == "runs" else {"a", "b"})
+    assert set(load_runs(tmp_path)["run_id"]) == ({"a"} if name == "runs.arrow" else {"a", "b"})
     assert capsys.readouterr().err.count(f"left out: {path} is ") == 1
 
 
@@ -141,11 +141,11 @@ def test_broken_files_are_named(tmp_path):
     (tmp_path / "job/metrics.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(UserError, match=r"job/metrics\.parquet is damaged"):
         load_metrics(tmp_path)
-    (tmp_path / "job/runs.parquet").write_bytes((tmp_path / "job/metrics.parquet").read_bytes())
-    with pytest.raises(UserError, match=r"job/runs\.parquet is damaged"):
+    (tmp_path / "job/runs.arrow").write_bytes((tmp_path / "job/metrics.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"job/runs\.arrow is damaged"):
         load_runs(tmp_path)
-    (tmp_path / "job/runs.parquet").write_bytes(as_parquet(pa.table({"run_id": ["x"]})))
-    with pytest.raises(UserError, match=r"job/runs\.parquet is no runs table of rnnbench: it has no column 'status'"):
+    (tmp_path / "job/runs.arrow").write_bytes(as_arrow(pa.table({"run_id": ["x"]}), {"version": "1"}))
+    with pytest.raises(UserError, match=r"job/runs\.arrow is no runs table of rnnbench: it has no column 'status'"):
         load_runs(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
     for index in range(200):
         record(tmp_path / f"job-{index}", [done(f"{index}", **config)], steps=(100,))
     read: list[str] = []
-    original = pq.ParquetFile
-    monkeypatch.setattr(pq, "ParquetFile", lambda *arguments: read.append("file") or original(*arguments))
+    original = files.read_whole
+    monkeypatch.setattr(files, "read_whole", lambda path: read.append(path.name) or original(path))
     assert len(load_runs(tmp_path)) == len(load_metrics(tmp_path)) == 200
     assert len(read) == 200 + 2 * 200, "the runs once, then the runs and the metrics: not every job for every other"

@@ -148,7 +148,7 @@ def test_a_file_in_the_place_of_the_results(run: Run) -> None:
 
 def test_a_broken_table_is_named_and_trained_again(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run()[0] == 0
-    table = folder() / "runs.parquet"
+    table = folder() / "runs.arrow"
     whole = table.read_bytes()
     table.write_bytes(whole[:100])
     capsys.readouterr()

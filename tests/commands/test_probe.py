@@ -58,11 +58,11 @@ def test_a_trained_lstm_has_gates_between_0_and_1(tmp_path: Path, tiny: list[str
     assert set(traces["gate"]) == {"input", "forget", "candidate", "output"}
     first = traces[(traces["sentence"] == 0) & (traces["gate"] == "forget") & (traces["unit"] == 0)]
     assert " ".join(first["word"]).startswith("today , due to my current job situation")
-    runs = [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))]
+    runs = [path.read_bytes() for path in sorted(tmp_path.rglob("runs.arrow"))]
     capsys.readouterr()
     assert run_command(["probe", str(tmp_path), "--size", "16"]) == 0
     assert "LSTM" in capsys.readouterr().out
-    assert [path.read_bytes() for path in sorted(tmp_path.rglob("runs.parquet"))] == runs
+    assert [path.read_bytes() for path in sorted(tmp_path.rglob("runs.arrow"))] == runs
     again = rnnbench.load_table(tmp_path, "gate_traces")
     np.testing.assert_allclose(again["value"], traces["value"], atol=1e-6)
     gates, retention = rnnbench.load_table(tmp_path, "gates"), rnnbench.load_table(tmp_path, "retention")

@@ -79,12 +79,12 @@ def test_damage_to_one_job_or_plan_leaves_the_others_shown(tmp_path: Path, capsy
     for name in "abcd":
         rows = [run(name, "finished", 100)]
         record_job(tmp_path / name, rows, {0: {"metrics": {"metric": "mse", "value": 0.5}}}, finish=True)
-    flip(tmp_path / "b/runs.parquet", 99)
+    flip(tmp_path / "b/runs.arrow", 99)
     (tmp_path / "c/metrics.parquet").unlink()
     (tmp_path / "d/provenance.json").unlink()
     assert status.main([str(tmp_path)]) == 0
     shown = capsys.readouterr()
     [line] = [line for line in shown.out.splitlines() if line.startswith("Adding: LSTM")]
     assert line.split() == ["Adding:", "LSTM", "3", "1", "2", "?"], "one finished, two to resume"
-    for name in ("sweep-0123456789ab.json", "b/runs.parquet", "c/metrics.parquet", "d/provenance.json"):
+    for name in ("sweep-0123456789ab.json", "b/runs.arrow", "c/metrics.parquet", "d/provenance.json"):
         assert f"{tmp_path}/{name} is " in shown.err

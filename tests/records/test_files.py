@@ -25,7 +25,7 @@ def test_a_file_is_replaced_and_its_folder_made(tmp_path):
     ],
 )
 def test_what_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch, call, code, advice):
-    path = tmp_path / "runs.parquet"
+    path = tmp_path / "runs.arrow"
     path.write_bytes(b"before")
 
     def fail(*arguments):
@@ -49,8 +49,8 @@ def test_only_what_replace_leaves_after_a_kill_is_temporary(tmp_path, monkeypatc
 
     monkeypatch.setattr(files.os, "replace", kill)
     with pytest.raises(KeyboardInterrupt):
-        files.replace(tmp_path / "runs.parquet", b"half")
+        files.replace(tmp_path / "runs.arrow", b"half")
     [left] = tmp_path.iterdir()
     assert files.is_temporary(left)
-    assert not files.is_temporary(tmp_path / "runs.parquet")
+    assert not files.is_temporary(tmp_path / "runs.arrow")
     assert not files.is_temporary(tmp_path / ".hidden")

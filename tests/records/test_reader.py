@@ -23,7 +23,7 @@ def test_other_programs_read_the_folder_as_it_is(folder):
         (folder / "metrics/.00000300.parquet.tmp").write_bytes(b"half")
         assert pyarrow.dataset.dataset(folder / "metrics").to_table()["step"].to_pylist() == [100, 200]
         assert pd.read_parquet(folder / "metrics")["value"].tolist() == [100, 200]
-    assert pd.read_parquet(folder / "runs.parquet")["run_id"].tolist() == ["a", "b"]
+    assert pd.read_feather(folder / "runs.arrow")["run_id"].tolist() == ["a", "b"]
 
 
 def test_a_reader_outlives_the_merge_of_the_parts_it_has_listed(folder, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_job_is_complete_when_all_its_runs_are_done_and_merged(folder):
     assert not is_complete(folder, [row("a", "finished"), row("b", "running")])
 
 
-FILES = ["config.yaml", "metrics.parquet", "provenance.json", "runs.parquet", "scores.parquet"]
+FILES = ["config.yaml", "metrics.parquet", "provenance.json", "runs.arrow", "scores.parquet"]
 STEPS = dict.fromkeys(FILES, 0) | {"config.yaml": None, "provenance.json": None}
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rnnbench.errors import DamagedError
-from rnnbench.records.files import as_parquet, read_whole
+from rnnbench.records.files import as_arrow, as_parquet, read_whole
 from rnnbench.records.seals import is_whole, sealed_json, sealed_yaml
 from tests.records.jobs import flip
 
@@ -16,7 +16,8 @@ VALUE = {"format": "x", "runs": {"a": [1, 2.5, None]}}
 SEALED = {
     "a.json": sealed_json(VALUE),
     "a.yaml": sealed_yaml(VALUE),
-    "a.parquet": as_parquet(pa.table({"step": [1, 2], "value": [0.5, 0.25]}), {"files": "b"}),
+    "a.parquet": as_parquet(pa.table({"step": [1, 2], "value": [0.5, 0.25]})),
+    "a.arrow": as_arrow(pa.table({"step": [1, 2], "value": [0.5, 0.25]}), {"files": "b"}),
 }
 
 
@@ -45,3 +46,6 @@ def test_other_programs_read_sealed_files(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(SEALED["a.parquet"])
     assert pd.read_parquet(path)["value"].tolist() == [0.5, 0.25]
+    path = tmp_path / "a.arrow"
+    path.write_bytes(SEALED["a.arrow"])
+    assert pd.read_feather(path)["value"].tolist() == [0.5, 0.25]

@@ -32,7 +32,7 @@ def test_what_is_written_is_read_back_while_training_and_after(folder):
         owner.finish([row("a", "finished", 200), row("b", "diverged", 200, diverged_at=100)])
     assert read_table(folder, "metrics") == running
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml", "lock", "metrics.parquet", "provenance.json", "runs.parquet",
+        "config.yaml", "lock", "metrics.parquet", "provenance.json", "runs.arrow",
     ]  # fmt: skip
     assert [(run["status"], run["diverged_at"]) for run in read_runs(folder)] == [("finished", None), ("diverged", 100)]
     assert "clip_norm: null" in (folder / "config.yaml").read_text()
@@ -137,7 +137,7 @@ def test_a_kill_between_merging_and_deleting_the_parts_doubles_no_row(folder):
 
 def test_the_next_owner_alone_removes_temporary_files(folder):
     train(folder, None, 100)
-    left = [folder / ".runs.parquet.tmp", folder / "metrics/.00000101-00000200.parquet.tmp"]
+    left = [folder / ".runs.arrow.tmp", folder / "metrics/.00000101-00000200.parquet.tmp"]
     for path in left:
         path.write_bytes(b"half a file")
     assert steps(folder) == [0, 100]

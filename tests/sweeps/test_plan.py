@@ -239,7 +239,7 @@ def test_an_interrupted_population_resumes_as_it_was(
 def test_a_job_killed_before_its_first_row_is_planned_whole(tiny: list[str], tmp_path: Path) -> None:
     assert run_sweep(tiny, tmp_path, "seed=0,1") == 0
     [folder] = {Path(name) for name in rnnbench.load_runs(tmp_path).folder}
-    (folder / "runs.parquet").unlink()
+    (folder / "runs.arrow").unlink()
     assert run_sweep(tiny, tmp_path, "seed=0,1") == 0
     assert list(rnnbench.load_runs(tmp_path).status) == ["finished"] * 2
 

@@ -15,7 +15,7 @@ from rnnbench.training.checkpoints import Checkpoints
 from tests.records.jobs import contents, flip
 
 Compose = Callable[..., Config]
-TABLES = ("runs.parquet", "metrics.parquet", "scores.parquet", "gradient_flow.parquet", "config.yaml")
+TABLES = ("runs.arrow", "metrics.parquet", "scores.parquet", "gradient_flow.parquet", "config.yaml")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_finished_job_that_lost_a_file_is_trained_again(
     folder, before = trained(config)
     assert {*before} >= {*TABLES}
     lost: dict[str, tuple[Callable[[Path], None], list[int]]] = {
-        "runs.parquet": (Path.unlink, [0, 0]),
+        "runs.arrow": (Path.unlink, [0, 0]),
         "metrics.parquet": (Path.unlink, [0, 0, 0]),
         "gradient_flow.parquet": (lambda path: flip(path, 999), [0, 0, 0, 0]),
         "config.yaml": (lambda path: flip(path, 99), [0, 0, 0, 0]),  # no training is needed
