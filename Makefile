@@ -10,8 +10,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-heade
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/installed  ## train RNN, LSTM and GRU, print tables and completed sentences, draw the figures
-	$(BIN)/rnnbench +experiment=quickstart output=results/quickstart
+# Exit code 3 says that a run diverged, which is a result: the IRNN does so on the adding problem.
+demo: .venv/installed  ## train RNN, IRNN, LSTM and GRU, print tables and completed sentences, draw the figures
+	$(BIN)/rnnbench +experiment=quickstart output=results/quickstart || [ $$? -eq 3 ]
 	$(BIN)/rnnbench show results/quickstart
 
 test: lint  ## style, types, import rules and the test suite
