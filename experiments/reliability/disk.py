@@ -140,6 +140,12 @@ def quote(name: str) -> str:
     return "'" + name.replace("'", "\\'") + "'"
 
 
+def in_short(said: str) -> str:
+    """Returns what a command said on stderr without the stacks of tracebacks."""
+    lines = [line for line in said.splitlines() if line.startswith("rnnbench: ")]
+    return " ".join([*(["(a traceback)"] if "Traceback" in said else []), *lines])
+
+
 def rows(results: Path) -> Counter[str]:
     """Returns the rows of all tables but the runs' own, as text."""
     try:
@@ -173,7 +179,7 @@ class Campaign:
 
     def blame(self, where: str, what: str, ended: Ended | None = None) -> None:
         """Notes a fault."""
-        said = f": exit code {ended.code}: {ended.said.strip()}" if ended else ""
+        said = f": exit code {ended.code}: {in_short(ended.said)}" if ended else ""
         self.faults.append(f"{where}: {what}{said}".replace(str(self.folder), ""))
 
     def begin(self, start: str, results: Path) -> None:
