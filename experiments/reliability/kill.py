@@ -6,7 +6,6 @@ sweep ends before all signals are sent, another one with the next seeds begins.
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -16,12 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-import numpy as np
-
-import rnnbench
-from rnnbench.records.folders import job_folders
-from rnnbench.training.trained import load_job
+from campaign import differences, write_result
 
 OVERRIDES = [
     *(
@@ -71,31 +65,6 @@ def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, 
         return codes
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """Returns what differs between two folders of the same sweep: missing or doubled runs, tables, and parameters."""
-    found = []
-    runs = [rnnbench.load_runs(folder) for folder in (one, other)]
-    if runs[0]["run_id"].tolist() != runs[1]["run_id"].tolist() or runs[0]["run_id"].duplicated().any():
-        found.append("runs")
-    for name in rnnbench.table_names(one):
-        tables = [rnnbench.load_table(folder, name) for folder in (one, other)]
-        if not tables[0].equals(tables[1]):
-            found.append(f"table {name}")
-    if not runs[0].drop(columns="folder").equals(runs[1].drop(columns="folder")):
-        found.append("table runs")
-    for folder in job_folders(one):
-        ours, theirs = (jax.tree.leaves(load_job(root / folder.name).states) for root in (one, other))
-        if not all(bits(a) == bits(b) for a, b in zip(ours, theirs, strict=True)):
-            found.append(f"states of {folder.name}")
-    return found
-
-
-def bits(array: jax.Array) -> bytes:
-    """Returns the bytes of an array, or of random keys."""
-    is_key = jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(array) if is_key else array).tobytes()
-
-
 def main() -> None:
     """Sends the signals, compares, prints the result and writes it to a file."""
     parser = argparse.ArgumentParser(description="A sweep that is killed again and again must end as if it were not.")
@@ -108,7 +77,7 @@ def main() -> None:
     sent: list[int] = []
     found: list[str] = []
     sweeps = 0
-    start = time.monotonic()
+    began = time.monotonic()
     while len(sent) < options.times:
         first_seed = sweeps * SEEDS
         undisturbed, killed = (options.output / f"{name}-{first_seed}" for name in ("undisturbed", "killed"))
@@ -122,15 +91,13 @@ def main() -> None:
         print(f"{len(sent)} of {options.times} signals sent, {sweeps * 3 * SEEDS} runs, differences: {found or 'none'}")
     result = {
         "signal": options.signal,
+        "seed": options.seed,
         "sent": len(sent),
         "exit_codes": {str(code): sent.count(code) for code in sorted(set(sent))},
         "runs": sweeps * 3 * SEEDS,
         "differences": found,
-        "minutes": round((time.monotonic() - start) / 60, 1),
     }
-    path = options.output / f"{options.signal.lower()}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {path}")
+    write_result(options.output / f"{options.signal.lower()}.json", result, began)
     sys.exit(bool(found))
 
 

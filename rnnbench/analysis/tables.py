@@ -92,10 +92,12 @@ class _Job(NamedTuple):
 
 
 def table_names(path: str | Path) -> list[str]:
-    """Returns the names of the tables that were recorded, for `load_table`."""
-    return sorted(
-        {name for job in _jobs(Path(path), columns=["run_id", "status", "step"]) for name in job_tables(job.folder)}
-    )
+    """Returns the names of the tables that were recorded, for `load_table`; also of those whose files are missing."""
+    names: set[str] = set()
+    for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
+        names.update(job_tables(job.folder))
+        names.update(file.partition("/")[0].removesuffix(".parquet") for file in listed(job.runs))
+    return sorted(names)
 
 
 def load_table(path: str | Path, name: str) -> pd.DataFrame:

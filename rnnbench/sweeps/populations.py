@@ -81,7 +81,7 @@ class EarlierRuns(NamedTuple):
             config: the configuration of one of them.
         """
         if config.overwrite:
-            return _parts(list(runs), config.population.max_size)
+            return _parts(runs, _size(len(runs), config.population.max_size))
         done = self.done(runs, config.train.steps)
         left = dict.fromkeys(run for run in runs if run not in done)
         found = []
@@ -91,7 +91,8 @@ class EarlierRuns(NamedTuple):
                 found.append(members)
                 for run in members:
                     del left[run]
-        return found + _parts(list(left), config.population.max_size)
+        # By all runs, not only those that are left: while another process trains them, its parts must be found again.
+        return found + _parts(list(left), _size(len(runs), config.population.max_size))
 
     def _jobs_of(self, runs: Iterable[str]) -> list[EarlierJob]:
         return list({job.folder: job for run in runs for job in self.jobs.get(run, ())}.values())
@@ -154,8 +155,10 @@ def _job(configs: Sequence[Config], place: str | None) -> list[Config]:
     return [dataclasses.replace(config, population=population) for config in configs]
 
 
-def _parts(runs: list[str], most: int) -> list[list[str]]:
-    """Splits runs into parts of at most `most`, all equal except the last, which may be smaller."""
-    count = math.ceil(len(runs) / most)
-    size = math.ceil(len(runs) / count) if count else 1
-    return [runs[start : start + size] for start in range(0, len(runs), size)]
+def _size(runs: int, most: int) -> int:
+    """Returns the size of parts of at most `most` runs, all equal except the last, which may be smaller."""
+    return math.ceil(runs / math.ceil(runs / most))
+
+
+def _parts(runs: Sequence[str], size: int) -> list[list[str]]:
+    return [list(runs[start : start + size]) for start in range(0, len(runs), size)]

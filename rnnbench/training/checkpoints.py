@@ -8,6 +8,8 @@ import contextlib
 import gc
 import hashlib
 import logging
+import os
+import re
 import shutil
 import sys
 import time
@@ -142,8 +144,15 @@ def _reworded(folder: Path) -> Iterator[None]:
     """Raises a `UserError` that names the folder in place of an operating system error."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, ValueError) as error:
+        # tensorstore raises a ValueError for what the system refuses, with the system's number in its text.
+        number = re.search(r"os_error_code='(\d+)'", str(error))
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        elif number is not None:
+            reason = os.strerror(int(number[1]))
+        else:
+            raise
         raise UserError(
             f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept, "
             "and the same command resumes from them"

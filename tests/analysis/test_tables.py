@@ -136,6 +136,13 @@ def test_what_is_good_is_read_and_what_is_not_is_named(tmp_path, capsys, name, m
     assert capsys.readouterr().err.count(f"left out: {path} is ") == 1
 
 
+def test_a_table_whose_file_is_missing_keeps_its_name(tmp_path):
+    record(tmp_path / "job", [done("a")])
+    names = table_names(tmp_path)
+    (tmp_path / "job/metrics.parquet").unlink()
+    assert table_names(tmp_path) == names
+
+
 def test_broken_files_are_named(tmp_path):
     record(tmp_path / "job", [done("a")])
     (tmp_path / "job/metrics.parquet").write_bytes(b"PAR1 and then nothing")

@@ -9,9 +9,10 @@ import rnnbench
 from rnnbench.commands import cli
 from rnnbench.config.identity import run_id
 from rnnbench.config.schema import Config
-from rnnbench.sweeps.populations import _parts
+from rnnbench.records.folders import job_folder
+from rnnbench.records.writer import Records
 from rnnbench.training import runner
-from tests.helpers import run_sweep
+from tests.helpers import row, run_sweep
 
 
 class Jobs:
@@ -76,7 +77,23 @@ def test_a_population_has_a_most(jobs: Jobs) -> None:
     assert cli.main(["-m", "seed=range(10)", "population.max_size=4"]) == 0
     assert jobs.sizes == [4, 4, 2]
     assert [c.seed for job in jobs.populations for c in job] == list(range(10))
-    assert [len(part) for part in _parts(list("abcdefghi"), 4)] == [3, 3, 3]
+    assert cli.main(["-m", "seed=range(9)", "population.max_size=4"]) == 0
+    assert jobs.sizes[3:] == [3, 3, 3]
+
+
+def test_a_command_that_joins_another_plans_the_same_jobs(jobs: Jobs, tiny: list[str], tmp_path: Path) -> None:
+    """The first command has trained seeds 0 to 3, and nothing tells yet that it trains the next."""
+    sweep = ["-m", *tiny, f"output={tmp_path}", "population.max_size=4", "seed=range(10)"]
+    assert cli.main(sweep) == 0
+    first = jobs.populations.copy()
+    ids = [[run_id(config) for config in job] for job in first]
+    with Records(job_folder(tmp_path, "adding", first[0][0].model.name, ids[0]), {}) as owner:
+        about = {"train.steps": 8, "train.eval_every": 4, "train.stop_when_solved": False}
+        rows = [row(run, "finished", 8, **about) for run in ids[0]]
+        owner.set_runs(rows)
+        owner.finish(rows)
+    assert cli.main(sweep) == 0
+    assert [[run_id(config) for config in job] for job in jobs.populations[3:]] == ids[1:]
 
 
 def test_integers_and_others_fold_into_one_type(jobs: Jobs) -> None:

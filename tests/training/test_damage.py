@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 import rnnbench
 from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
 from rnnbench.records.writer import Records
 from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
@@ -119,3 +121,19 @@ def test_a_damaged_checkpoint_is_never_restored(
     flip(folder / files[0], 3)
     rnnbench.load_model(folder)
     assert f"{folder}/checkpoints/8 is damaged" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_written_is_named(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tensorstore says it, which writes the arrays."""
+
+    def full(*_: object, **options: object) -> None:
+        raise ValueError("RESOURCE_EXHAUSTED: Failed to write 9 bytes: No space left on device [os_error_code='28']")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.training.Checkpointer, "save", full)
+        with pytest.raises(UserError, match=r"cannot write a checkpoint to .*: No space left on device; earlier ones"):
+            runner.train(config)
+    runner.train(config)
+    assert rnnbench.load_runs(config.output)["status"].tolist() == ["finished"]
