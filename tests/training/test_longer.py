@@ -35,7 +35,7 @@ DIVERGING = ["optimizer=sgd", "train.clip_norm=null", "optimizer.learning_rate=1
 
 
 def records(folder: Path) -> dict[str, bytes]:
-    return {name: content for name, content in contents(folder).items() if name.endswith(".parquet")}
+    return {name: content for name, content in contents(folder).items() if name.endswith((".parquet", ".arrow"))}
 
 
 def config(tiny: list[str], *overrides: str) -> Config:
