@@ -110,6 +110,7 @@ def record_job(
     run_ids = [run["run_id"] for run in rows]
     usual = {"run_id": run_ids[0] if len(run_ids) == 1 else run_ids}
     with Records(folder, {}) as owner:
+        owner.start_session(0)
         for step, tables in segments.items():
             at = {**usual, "step": step}
             owner.write(step, tables_of({name: {**at, **USUAL[name], **own} for name, own in tables.items()}))

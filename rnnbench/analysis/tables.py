@@ -19,8 +19,7 @@ from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
 from rnnbench.records.lengths import as_of
-from rnnbench.records.parts import parts_of
-from rnnbench.records.reader import listed, read_table, runs_table
+from rnnbench.records.reader import listed, missing_files, read_table, runs_table
 from rnnbench.records.reader import table_names as job_tables
 from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, runs_as_table, table_schema
 
@@ -172,10 +171,12 @@ def _name_unread(errors: Sequence[UserError], read: Sized) -> None:
 
 
 def _check_presence(job: _Job, name: str) -> None:
-    """Raises an error if a job has recorded a table in one file, and the file is gone."""
-    path = job.folder / f"{name}.parquet"
-    if path.name in listed(job.runs) and not path.exists() and not parts_of(job.folder, name):
-        raise DamagedError(f"{path} is missing; give the command that wrote it again")
+    """Raises an error if a job has recorded a table, and a file of it is gone."""
+    if missing_files(job.folder, name, listed(job.runs)):
+        # Its owner may have resumed since it was listed, and deleted what is trained again.
+        now = runs_table(job.folder, ["run_id"])
+        for path in missing_files(job.folder, name, listed(now)):
+            raise DamagedError(f"{path} is missing; give the command that wrote it again")
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:

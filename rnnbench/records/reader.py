@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from rnnbench.records.folders import RUNS
 from rnnbench.records.parts import Part, as_part, parts_of
 from rnnbench.records.provenance import check_version, new_provenance, read_provenance
 from rnnbench.records.schemas import COMPLETE, RUNS_SCHEMA, SCHEMAS, table_schema
+from rnnbench.records.seals import is_whole_folder
 
 PROBED = "probes"
 """Subfolder for the results of `rnnbench probe`. It is deleted when training resumes."""
@@ -72,7 +73,15 @@ def lost(folder: Path) -> dict[str, int | None]:
         if not is_undamaged(path):
             part = as_part(path)
             found[path.relative_to(folder).as_posix()] = part.first if part else 0
-    return found
+    checkpoints = [path for path in folder.glob("checkpoints/*") if path.name.isdecimal()]
+    damaged = [path for path in checkpoints if not is_whole_folder(path) and path.exists()]
+    return found | {f"checkpoints/{path.name}": None for path in damaged}
+
+
+def missing_files(folder: Path, table: str, files: Sequence[str]) -> list[Path]:
+    """Returns which of the listed files of a table are gone, and not merged into another one."""
+    own = [name for name in files if name == f"{table}.parquet" or PurePath(name).parent.name == table]
+    return [path for path in dict.fromkeys(_merged_into(folder, name) for name in own) if not path.exists()]
 
 
 def _merged_into(folder: Path, name: str) -> Path:
@@ -105,7 +114,9 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         table = read_file(folder / RUNS, columns=columns)
     except (FileNotFoundError, NotADirectoryError):
-        read_provenance(folder)  # names what is wrong with the folder, if anything is
+        found = read_provenance(folder)  # names what is wrong with the folder, if anything is
+        if found is not None and any(session["to_step"] for session in found["sessions"]):
+            raise DamagedError(f"{folder / RUNS} is missing; give the command that wrote it again") from None
         return RUNS_SCHEMA.empty_table()
     check_version(folder, int((table.schema.metadata or {}).get(b"version", -1)))
     if missing := [name for name in columns or RUNS_SCHEMA.names if name not in table.schema.names]:

@@ -1,18 +1,22 @@
-"""Checksums inside files: each record carries a digest of all its other bytes, so that no damaged record is read.
+"""Checksums: each record carries a digest of all its other bytes, so that no damaged record is read.
 
 The digest is in a place that other programs skip or ignore: in a Parquet or Arrow file between the data and the footer,
-in a JSON file the value of the last key, `checksum`, and in a YAML file a comment on the last line.
+in a JSON file the value of the last key, `checksum`, and in a YAML file a comment on the last line. A
+checkpoint, which another library writes, has a file of its own for it.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
 _DIGEST = 64
+
+CHECKSUM = "checksum"
+"""The file in a folder, such as a checkpoint, that has the digest of its other files."""
 
 
 def sealed_parquet(content: bytes) -> bytes:
@@ -42,6 +46,29 @@ def is_whole(name: str, content: bytes) -> bool:
     end = len(content) - _after(PurePath(name).suffix, content)
     start = end - _DIGEST
     return start >= 0 and _digest(content, start, end) == content[start:end]
+
+
+def folder_digest(folder: Path) -> bytes:
+    """Returns a digest of the names and contents of a folder's files, except `CHECKSUM`.
+
+    Raises:
+        FileNotFoundError: a file was deleted meanwhile.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / CHECKSUM:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest().encode()
+
+
+def is_whole_folder(folder: Path) -> bool:
+    """Returns whether a folder is as rnnbench sealed it: its digest is in the file `CHECKSUM`."""
+    try:
+        return (folder / CHECKSUM).read_bytes() == folder_digest(folder)
+    except FileNotFoundError:
+        return False
 
 
 def _sealed(content: bytes, after: int) -> bytes:

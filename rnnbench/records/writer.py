@@ -295,6 +295,7 @@ class Records:
     def _clear(self) -> None:
         """Empties the folder in an order that leaves a valid unfinished job at any time, in case of a kill."""
         first, last = self.folder / RUNS, self.folder / "provenance.json"
+        self._replace(last.name, sealed_json(new_provenance()))  # what is deleted now is not lost
         apart = (first.name, last.name, LOCK, HOLDER)
         others = [path for path in sorted(self.folder.iterdir()) if path.name not in apart]
         for path in (first, *others, last):

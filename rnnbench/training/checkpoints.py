@@ -6,7 +6,6 @@ to its end: it is deleted, and the one before is used.
 
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import re
@@ -22,14 +21,22 @@ from orbax.checkpoint import v1 as ocp
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.files import replace
+from rnnbench.records.seals import CHECKSUM, folder_digest, is_whole_folder
 from rnnbench.training import distributed, stopping
 from rnnbench.training.step import RunState
 
-CHECKSUM = "checksum"
-"""The file in a checkpoint that has the digest of its other files."""
-
 KEPT = 2
 """Number of checkpoints kept: the newest, and one to fall back on if the process was killed while writing it."""
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raises a `UserError` if checkpoints below this path could not be read again.
+
+    Orbax takes "[" in a path as the start of a pattern, and tensorstore a backslash as an escape.
+    """
+    path = folder.resolve().as_posix()
+    if found := [character for character in "[\\" if character in path]:
+        raise UserError(f"output: expected a path without [ and backslashes, got {found[0]!r} in {path!r}")
 
 
 class Checkpoints:
@@ -160,13 +167,13 @@ def _reworded(folder: Path) -> Iterator[None]:
 
 
 def _seal(checkpoint: Path) -> None:
-    replace(checkpoint / CHECKSUM, _checksum(checkpoint))
+    replace(checkpoint / CHECKSUM, folder_digest(checkpoint))
 
 
 def _delete_damaged(folder: Path) -> None:
     """Deletes the checkpoints that a disk has damaged, or a killed process left half written or half deleted."""
     for checkpoint in sorted(folder.glob("*")):
-        if checkpoint.name.isdecimal() and not _is_whole(checkpoint):
+        if checkpoint.name.isdecimal() and not is_whole_folder(checkpoint):
             tell(f"{checkpoint} is damaged, or was not written to its end: it is not used")
             _delete([checkpoint])
 
@@ -174,21 +181,3 @@ def _delete_damaged(folder: Path) -> None:
 def _delete(checkpoints: Iterable[Path]) -> None:
     for checkpoint in checkpoints:
         shutil.rmtree(checkpoint)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        return (checkpoint / CHECKSUM).read_bytes() == _checksum(checkpoint)
-    except FileNotFoundError:
-        return False
-
-
-def _checksum(checkpoint: Path) -> bytes:
-    """Returns a digest of the names and contents of a checkpoint's files."""
-    digest = hashlib.sha256()
-    for path in sorted(checkpoint.rglob("*")):
-        if path.is_file() and path != checkpoint / CHECKSUM:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(checkpoint).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
-    return digest.hexdigest().encode()

@@ -25,7 +25,7 @@ from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
 from rnnbench.training import distributed, program, tables
-from rnnbench.training.checkpoints import Checkpoints
+from rnnbench.training.checkpoints import Checkpoints, refuse_folder
 from rnnbench.training.devices import start_devices, use_compilation_cache, use_devices
 from rnnbench.training.progress import JobProgress, say
 from rnnbench.training.runs_table import Row, RunsTable
@@ -71,6 +71,7 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
     label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
     refuse_switches()
+    refuse_folder(folder)
     use_devices(config.devices)
     distributed.connect(config.distributed)
     if not config.overwrite and (rows := distributed.lead(lambda: _done(folder, config.train.steps, label))):

@@ -127,7 +127,7 @@ def test_what_is_good_is_read_and_what_is_not_is_named(tmp_path, capsys, name, m
     for run in "ab":
         record(tmp_path / run, [done(run)])
     path = tmp_path / "b" / name
-    if missing and name == "metrics.parquet":
+    if missing:
         path.unlink()
     else:
         flip(path, 300)
@@ -141,6 +141,15 @@ def test_a_table_whose_file_is_missing_keeps_its_name(tmp_path):
     names = table_names(tmp_path)
     (tmp_path / "job/metrics.parquet").unlink()
     assert table_names(tmp_path) == names
+
+
+def test_a_missing_part_of_a_job_in_training_is_named(tmp_path, capsys):
+    record(tmp_path / "a", [done("a")])
+    record(tmp_path / "b", [done("b", "running")], finish=False)
+    assert set(load_metrics(tmp_path)["run_id"]) == {"a", "b"}
+    (path := tmp_path / "b/metrics/00000001-00000100.parquet").unlink()
+    assert set(load_metrics(tmp_path)["run_id"]) == {"a"}
+    assert capsys.readouterr().err.count(f"left out: {path} is missing") == 1
 
 
 def test_broken_files_are_named(tmp_path):

@@ -78,7 +78,7 @@ def test_a_sweep_trains_every_combination_in_order(training: Training, capsys: p
 def test_a_study_is_one_command(training: Training, tmp_path: Path) -> None:
     assert cli.main(["+experiment=quickstart", f"output={tmp_path}/here"]) == 0
     runs = {(config.task["name"], config.model.name, config.seed) for config in training.configs}
-    assert len(runs) == len(training.configs) == 18
+    assert len(runs) == len(training.configs) == 24
     assert {config.output for config in training.configs} == {f"{tmp_path}/here"}
 
 
@@ -183,8 +183,11 @@ def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> 
         (["+train.stepz=2"], "train.stepz: unknown key; train has steps, batch_size, "),
         (["modle=gru"], "modle: unknown key; "),
         (["modle=gru"], "Did you mean model?"),
-        (["model=gruu"], "model: unknown option 'gruu'; expected one of gru, lstm, rnn. Did you mean gru?"),
-        (["-m", "model=gru,gruu"], "model: unknown option 'gruu'; expected one of gru, lstm, rnn. Did you mean gru?"),
+        (["model=gruu"], "model: unknown option 'gruu'; expected one of gru, irnn, lstm, rnn. Did you mean gru?"),
+        (
+            ["-m", "model=gru,gruu"],
+            "model: unknown option 'gruu'; expected one of gru, irnn, lstm, rnn. Did you mean gru?",
+        ),
         (["model=gru,lstm"], "model=gru,lstm: several values for one run; add -m to train a run for each of them"),
         (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of quickstart"),
         (["seed=abc"], "seed: expected an integer, got 'abc'"),

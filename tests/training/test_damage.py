@@ -1,5 +1,6 @@
 """A job whose files are damaged or missing is trained again, for what is lost, and ends the same."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -121,6 +122,29 @@ def test_a_damaged_checkpoint_is_never_restored(
     flip(folder / files[0], 3)
     rnnbench.load_model(folder)
     assert f"{folder}/checkpoints/8 is damaged" in capsys.readouterr().err
+
+
+def test_a_finished_job_with_a_damaged_checkpoint_is_trained_again_from_the_one_before(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, before = trained(config)
+    flip(next(path for path in sorted((folder / "checkpoints/8").rglob("*")) if path.is_file()), 3)
+    runner.train(config)
+    assert f"{folder}/checkpoints/8 is damaged or missing" in capsys.readouterr().err
+    assert starts(folder) == [0, 4]
+    assert records(folder) == before
+    assert {path.name for path in (folder / "checkpoints").glob("[0-9]*")} == {"4", "8"}
+    shutil.rmtree(folder / "checkpoints")  # to save space, say
+    runner.train(config)
+    assert starts(folder) == [0, 4]
+
+
+@pytest.mark.parametrize("name", ["[x]", "back\\slash"])
+def test_a_path_below_which_no_checkpoint_can_be_read_is_refused(compose: Compose, tmp_path: Path, name: str) -> None:
+    config = dataclasses.replace(compose(), output=str(tmp_path / name))
+    with pytest.raises(UserError, match=r"output: expected a path without \[ and backslashes, got '(\[|.{2})' in"):
+        runner.train(config)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_fills_while_a_checkpoint_is_written_is_named(
