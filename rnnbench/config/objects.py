@@ -98,7 +98,7 @@ def blame(path: str) -> Iterator[None]:
             cause = cause.__cause__
         if not isinstance(cause, ValueError | InstantiationException):
             raise UserError(f"{path}: {stopped_by(cause)}") from error
-        names_an_argument = re.match(r"[a-z]\w*: ", str(cause))
+        names_an_argument = re.match(r"[a-z][\w.]*: ", str(cause))
         raise UserError(f"{path}.{cause}" if names_an_argument else f"{path}: {cause}") from error
 
 
