@@ -68,7 +68,21 @@ def describe(error: BaseException) -> tuple[str, int]:
         return f"{error.filename}: expected a folder, got a file", 2
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
-    return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
+    if (said := refused_switch(error)) is not None:
+        return said, 2
+    switches = ", ".join(sorted(name for name in os.environ if name.startswith(("JAX_", "XLA_"))))
+    unless = f", unless {switches} in the environment caused it" if switches else ""
+    return f"{type(error).__name__}: {text}\n  This looks like a bug{unless}; {TRACEBACK}=1 shows where it is.", 1
+
+
+def refused_switch(error: BaseException) -> str | None:
+    """Returns the message for an error of JAX about the value of an environment variable, or None for another error."""
+    text = str(error)
+    found = re.search(r"(?:JAX flag|environment) '?(jax_\w+)", text, re.IGNORECASE)
+    if not isinstance(error, ValueError) or found is None:
+        return None
+    name = found[1].upper()
+    return f"{name}: JAX does not take {os.environ.get(name, '')!r}; unset it in the environment, or correct it"
 
 
 def unreadable(override: str) -> str:

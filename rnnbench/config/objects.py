@@ -22,7 +22,7 @@ from rnnbench.config.annotations import (
     returns_function,
     takes_function,
 )
-from rnnbench.config.messages import did_you_mean, listed, stopped_by, unknown_key
+from rnnbench.config.messages import did_you_mean, listed, refused_switch, stopped_by, unknown_key
 from rnnbench.errors import UserError
 
 HYDRA_KEYS: Mapping[str, Any] = {
@@ -238,7 +238,8 @@ def locate(target: Any, path: str) -> Any:
                 raise UserError(f"{path}: {name} needs the package {error.name}, which is not installed") from error
             continue
         except (Exception, SystemExit) as error:  # whatever the module does while it is imported
-            raise UserError(f"{path}: cannot import {name}: {stopped_by(error)}") from error
+            said = refused_switch(error) or f"{path}: cannot import {name}: {stopped_by(error)}"
+            raise UserError(said) from error
         for attribute in parts[i:]:
             if not hasattr(found, attribute):
                 public = [option for option in dir(found) if not option.startswith("_")]

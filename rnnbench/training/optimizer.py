@@ -65,7 +65,7 @@ def _extended(optimizer: optax.GradientTransformation) -> optax.GradientTransfor
 def _checked(
     optimizer: optax.GradientTransformationExtraArgs, injected: set[str]
 ) -> optax.GradientTransformationExtraArgs:
-    """Returns the optimizer with errors that name it, and with the promotion of types and ranks that optax relies on."""
+    """Returns the optimizer with errors that name it, and with the promotion that optax relies on."""
 
     @contextlib.contextmanager
     def checks() -> Iterator[None]:
