@@ -1,6 +1,5 @@
 """`rnnbench show DIR`: shows results as tables, the models' completions, and figures."""
 
-import argparse
 import functools
 import re
 import sys
@@ -21,6 +20,7 @@ from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import RIGHT, completions
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, table_names
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
 from rnnbench.errors import UserError
 from rnnbench.figures.probed import probe_figures
 from rnnbench.probes.finding import drawers
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UserError: there are no records, or the figures cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench show",
         description="Shows results: for every task the cells' scores, broken down (median, minimum and maximum over "
         "seeds), and how the models complete the task's sentences. Draws all figures.",

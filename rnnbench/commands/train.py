@@ -8,13 +8,13 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from rnnbench.commands.parser import Parser
 from rnnbench.config.compose import register_studies, shipped
 from rnnbench.config.messages import TRACEBACK, describe, describe_stumble, wants_traceback
 from rnnbench.config.overrides import check_keys
@@ -61,14 +61,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `rnnbench --help` explains the command line")
-
-
-def _parser() -> _Parser:
+def _parser() -> Parser:
     """Returns a parser of the flags: those of Hydra that make sense here, and our own `--version`."""
-    parser = _Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     for flag in (["--help", "-h"], ["--version"], ["--multirun", "-m"], ["--resolve"], ["--hydra-help"]):
         parser.add_argument(*flag, action="store_true")
