@@ -158,6 +158,8 @@ def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
             return f"{key}: expected the name of an option, got {option}{off}"
         if group in GROUPS and dot and "Unexpected type for root: NoneType" in str(error):
             return f"{key}: there is no {group} to which this could belong; {group}=NAME selects one"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of the configuration is not UTF-8 text: {error.reason} at its byte {error.start}"
     return f"cannot compose the configuration: {error}"
 
 
@@ -200,6 +202,8 @@ def _composition(text: str) -> str:
         return f"{found[1]}: several values for one run; add -m to train a run for each of them"
     if found := re.match(r"Could not override '([^']*)'", first):
         return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], GROUPS)}"
+    if found := re.match(r"Could not delete from config. '([^']*)' does not exist", first):
+        return f"{found[1]}: there is no such key to delete"
     if found := re.match(r"Could not append to config. An item is already at '(.*)'", first):
         return f"{found[1]}: it is already there; leave out the + to set it"
     return " ".join([first, *(line.strip() for line in rest)])

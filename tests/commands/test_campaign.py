@@ -302,7 +302,7 @@ def answered(mistake: Mistake, results: Path, tiny: list[str]) -> str | None:
         Path("file").touch()
         argv = [str(results) if word == "RESULTS" else word for word in mistake.argv]
         if not argv[0].isalpha():
-            argv = [*tiny, *argv]
+            argv = [*(word for word in tiny if not word.startswith("task.")), *argv]
         if mistake.content is not None:
             for group in GROUPS:
                 Path("conf", group).mkdir(parents=True)
