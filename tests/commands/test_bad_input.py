@@ -250,3 +250,17 @@ def test_numbers_that_32_bits_do_not_hold(run: Run, key: str, number: str) -> No
     assert (code, said.count("\n")) == (2, 1)
     assert "expected 0, or a number between 1.2e-38 and 3.4e+38 or its negative (JAX computes in 32 bits)" in said
     assert not Path("results").exists()
+
+
+def test_a_probe_that_a_finished_run_lacks_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("probe.at_end=[gates]", "model=gru")[0] == 0
+    before = {path.name: path.read_bytes() for path in folder().glob("*.parquet")}
+    code, said = run("probe.at_end=[gates,memory]", "model=gru")
+    assert code == 0
+    assert f"so memory is not measured; rnnbench probe {folder()} --probes memory measures it" in said
+    assert "not measured" not in run("probe.at_end=[gates]", "model=gru")[1]
+    assert run("probe.at_end=[gate]", "model=gru")[0] == 2
+    assert run_command(["probe", str(folder()), "--probes", "memory", "--size", "16"]) == 0
+    capsys.readouterr()
+    assert "not measured" not in run("probe.at_end=[gates,memory]", "model=gru")[1]
+    assert {path.name: path.read_bytes() for path in folder().glob("*.parquet")} == before

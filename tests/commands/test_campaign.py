@@ -169,8 +169,9 @@ def wrong_arguments(draw: st.DrawFn) -> Mistake:
 def wrong_options(draw: st.DrawFn) -> Mistake:
     group = draw(st.sampled_from(sorted(GROUPS)))
     option = draw(st.sampled_from(["nothing", "null", "''", "[a]", "{a: 1}", "a/b", "../x", "adamm", "é", "1"]))
-    mark = draw(st.sampled_from(["", "+", "++"])) if group != "experiment" else "+"
-    return Mistake((f"{mark}{group}={option}",))
+    if group == "experiment":  # also a key, which takes keys and values
+        return Mistake((f"+{group}={option.replace('{a: 1}', 'nothing')}",))
+    return Mistake((f"{draw(st.sampled_from(['', '+', '++']))}{group}={option}",))
 
 
 texts = st.text(st.sampled_from("=+~@:,[]{}()'\"\\$ \n\t\0aé日\u202e\ud800-_.1"), min_size=1, max_size=8)
