@@ -87,6 +87,8 @@ def _described(error: BaseException) -> tuple[str, int]:
         return f"{error.filename}: expected a folder, got a file", 2
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, RecursionError) and "full_key" in text:  # OmegaConf names the key
+        return "the configuration is nested too deep, or contains itself, as the YAML &a [*a] does", 2
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
         return f"not enough memory: {' '.join(text.split()) or 'nothing is left'}; {LESS_MEMORY}", 2
     if (said := refused_switch(error)) is not None:

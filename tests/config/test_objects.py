@@ -88,7 +88,7 @@ def test_a_word_is_no_list_of_letters() -> None:
     with pytest.raises(UserError, match=r"task\.kinds: expected a list, each item a string, got 'tense'"):
         objects.checked(node, "task")
     objects.checked(node | {"kinds": ["tense"]}, "task")
-    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got"):
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, each item a string, got"):
         objects.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
 
 
