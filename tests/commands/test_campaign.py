@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rnnbench.commands import COMMANDS
@@ -323,6 +323,7 @@ def answered(mistake: Mistake, results: Path, tiny: list[str]) -> str | None:
 @settings(
     max_examples=int(os.environ.get("RNNBENCH_MISTAKES", "300")),
     derandomize=True,
+    phases=[Phase.generate],  # shrinking a mistake takes minutes, and each is short
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
