@@ -100,7 +100,7 @@ def is_wrong(value: Any, hint: Any) -> bool:
     if str in alternatives or hint is Any:
         return value is None and type(None) not in alternatives and hint is not Any
     if bool in alternatives:
-        return value is not None and not isinstance(value, int)  # OmegaConf takes any integer
+        return value not in (None, "1") and not isinstance(value, int)  # OmegaConf takes any integer
     if int in alternatives and isinstance(value, str | float | bool):
         return value not in ("1", "\uff11")
     return not fits(value, hint) and value not in ("1", "\uff11", "")
