@@ -129,7 +129,7 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         probe, dot, argument = key.rpartition(".")
-        if not equals or not dot or probe not in names:
+        if not equals or not dot or probe not in names or argument.startswith("_"):  # such keys are Hydra's
             raise UserError(f"--set: expected PROBE.ARGUMENT=VALUE for one of {', '.join(names)}, got {setting!r}")
         try:
             given[probe][argument] = yaml.safe_load(value)

@@ -167,7 +167,7 @@ def test_without_its_checkpoints_a_run_begins_again_and_ends_the_same(
     tables = {path.name: path.read_bytes() for path in folder().glob("*.parquet")}
     shutil.rmtree("results")
 
-    def interrupt(records: Records, rows: object) -> None:
+    def interrupt(records: Records, *what: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
