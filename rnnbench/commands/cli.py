@@ -14,7 +14,6 @@ from rnnbench.commands import COMMANDS, train
 from rnnbench.config.messages import describe, did_you_mean, wants_traceback
 from rnnbench.errors import UserError
 from rnnbench.training.stopping import Stopped, sigterm_interrupts
-from rnnbench.visible import visible
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wants_traceback():
             traceback.print_exception(error)
         message, code = describe(error)
-        print(visible(f"rnnbench: error: {message}", keep="\n"), file=sys.stderr)
+        print(f"rnnbench: error: {message}", file=sys.stderr)
         return code
 
 

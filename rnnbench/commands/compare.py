@@ -16,6 +16,8 @@ from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import Rows, heading, notes, pair_rows, summary_rows
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
+from rnnbench.config.overrides import MAX_RUNS
 from rnnbench.errors import UserError
 from rnnbench.visible import visible
 
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UserError: there are no records, budgets differ, or the files cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench compare",
         description="Compares settings over seeds: the median with a bootstrap interval, quartiles, how many runs "
         "solved the task (with Wilson's interval) and when, and each pair of settings seed by seed. Runs that diverged "
@@ -90,7 +92,10 @@ def _seeds(text: str) -> set[int]:
         found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
         if found is None:
             raise argparse.ArgumentTypeError(f"expected seeds such as 0,1 or 0-3, got {text!r}")
-        seeds |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
+        first, last = int(found[1]), int(found[2] or found[1])
+        if not first <= last < first + MAX_RUNS:
+            raise argparse.ArgumentTypeError(f"expected ranges of 1 to {MAX_RUNS} seeds, got {part.strip()!r}")
+        seeds |= set(range(first, last + 1))
     return seeds
 
 

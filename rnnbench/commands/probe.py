@@ -19,7 +19,9 @@ from rich.text import Text
 from rnnbench.analysis.settings import label_runs
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser, results_folder
 from rnnbench.config.identity import run_id
+from rnnbench.config.parse import check_numbers
 from rnnbench.errors import DamagedError, UserError
 from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import built_in, make_probe
@@ -49,13 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         UserError: no run has a checkpoint, or a probe or one of its arguments is not valid.
     """
     known = {name: probe for name, probe in built_in().items() if name != AT_EVERY_EVALUATION}
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench probe",
         description="Measures trained models from their checkpoints, and records the results beside the others.",
         epilog="\n".join(["probes:", *(f"  {name:<13} {_first_line(probe)}" for name, probe in built_in().items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the folder of one job, or a folder above several")
+    parser.add_argument(
+        "folder", metavar="RUN", type=results_folder, help="the folder of one job, or a folder above several"
+    )
     parser.add_argument("--size", type=_size, default=256, help="examples in the probe batch (default: %(default)s)")
     parser.add_argument(
         "--probes",
@@ -79,8 +83,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="packages that you trust: the results may use their cells and tasks, besides rnnbench's own",
     )
     arguments = parser.parse_args(argv)
-    if not arguments.folder.is_dir():
-        raise UserError(f"{arguments.folder}: there is no such folder; expected one that rnnbench wrote")
     folders = sorted(job_folders(arguments.folder))
     jobs = [folder for folder in folders if any((folder / "checkpoints").glob("*"))]
     if not jobs:
@@ -127,12 +129,13 @@ def _probes(names: Sequence[str], settings: Sequence[str]) -> list[Probe]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         probe, dot, argument = key.rpartition(".")
-        if not equals or not dot or probe not in names:
+        if not equals or not dot or probe not in names or argument.startswith("_"):  # such keys are Hydra's
             raise UserError(f"--set: expected PROBE.ARGUMENT=VALUE for one of {', '.join(names)}, got {setting!r}")
         try:
             given[probe][argument] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UserError(f"--set: cannot read the value of {setting!r}") from error
+        check_numbers(given[probe][argument], f"--set {key}")
     return [make_probe(name, f"--probes {name}", given[name]) for name in names]
 
 

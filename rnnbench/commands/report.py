@@ -1,11 +1,11 @@
 """`rnnbench report DIR`: writes the results as one interactive HTML page."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
 from rnnbench.config.messages import describe
 from rnnbench.figures.page import PAGE, write_report
 from rnnbench.probes.finding import drawers
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UserError: there are no records, or the page cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench report",
         description="Writes one interactive HTML page that opens from disk without a network: comparison, learning "
         "curves, score breakdowns, gradient flow, gates word by word, completed sentences, the runs' "

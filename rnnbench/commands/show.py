@@ -1,6 +1,5 @@
 """`rnnbench show DIR`: shows results as tables, the models' completions, and figures."""
 
-import argparse
 import functools
 import re
 import sys
@@ -21,8 +20,9 @@ from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import RIGHT, completions
 from rnnbench.analysis.tables import load_metrics, load_runs, load_scores, load_showcase, table_names
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
 from rnnbench.errors import UserError
-from rnnbench.figures.probed import probe_figures
+from rnnbench.figures.probed import Draw, probe_figures
 from rnnbench.probes.finding import drawers
 from rnnbench.records.bins import bin_label
 from rnnbench.visible import visible
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UserError: there are no records, or the figures cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench show",
         description="Shows results: for every task the cells' scores, broken down (median, minimum and maximum over "
         "seeds), and how the models complete the task's sentences. Draws all figures.",
@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     terminal.add_drawn_probes(parser)
     arguments = parser.parse_args(argv)
+    drawn_by = drawers(arguments.probes)
     runs = load_runs(arguments.folder)
     scores, showcase = load_scores(arguments.folder), load_showcase(arguments.folder)
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for shown in (*_score_tables(panel, of_task, scores), *_notes(of_task, runs), *_completions(of_task, showcase)):
             console.print(shown, soft_wrap=isinstance(shown, Text))
     sys.stdout.flush()
-    figures = _figures(arguments.folder, runs, scores, arguments.probes)
+    figures = _figures(arguments.folder, runs, scores, drawn_by)
     _write_figures(console, figures, arguments.figures or arguments.folder / "figures")
     if not set(MEASURED_BY_COMMAND) & set(table_names(arguments.folder)):
         console.print("no figures of Jacobians and memory: rnnbench probe measures them")
@@ -155,7 +156,7 @@ def _completions(labelled: pd.DataFrame, showcase: pd.DataFrame) -> list[Rendera
 
 
 def _figures(
-    folder: Path, runs: pd.DataFrame, scores: pd.DataFrame, probes: Sequence[str]
+    folder: Path, runs: pd.DataFrame, scores: pd.DataFrame, drawn_by: Mapping[str, Sequence[Draw]]
 ) -> dict[str, Callable[[], Figure]]:
     """Returns functions that draw all possible figures, by the figure's name."""
     metrics = load_metrics(folder)
@@ -163,7 +164,7 @@ def _figures(
         **{f"score_by_{by}": functools.partial(drawn.scores_by, scores, runs, by) for by in scores["by"].unique()},
         "learning_curves": functools.partial(drawn.learning_curves, metrics, runs),
         "half_life": functools.partial(drawn.half_life, metrics, runs),
-        **probe_figures(folder, runs, drawers(probes)),
+        **probe_figures(folder, runs, drawn_by),
     }
 
 

@@ -1,6 +1,5 @@
 """`rnnbench status DIR`: shows the progress of the sweeps in a folder."""
 
-import argparse
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from rnnbench.analysis.labels import cell_label, title
 from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import is_held, job_folders
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UserError: there is no such folder, or it contains no records of rnnbench.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnnbench status",
         description="Shows the progress of the runs: finished, diverged, running, interrupted (the same command "
         "resumes them, or trains them further) or missing (part of a sweep, but not started), and an estimate of the "
@@ -75,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     """Returns the runs, the seconds per training step of a run by task and cell, and the number of active jobs."""
-    if not folder.exists():
-        raise UserError(f"{folder}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     runs: dict[str, _Run] = {}
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     busy = 0

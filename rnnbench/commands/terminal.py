@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,6 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from rnnbench.commands.parser import results_folder
 from rnnbench.visible import visible
 
 WIDTH_OF_A_FILE = 200
@@ -43,7 +43,7 @@ def table(*headings: str) -> Table:
 
 def add_results_folder(parser: argparse.ArgumentParser) -> None:
     """Adds the argument `folder`, which contains results."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="results of one job or of many (output=DIR)")
+    parser.add_argument("folder", metavar="DIR", type=results_folder, help="results of one job or of many (output=DIR)")
 
 
 def add_drawn_probes(parser: argparse.ArgumentParser) -> None:

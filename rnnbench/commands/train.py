@@ -7,15 +7,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rnnbench.config.compose import register_studies, shipped
+from rnnbench.commands.parser import Parser
+from rnnbench.config.compose import check_config_dir, register_studies, shipped
 from rnnbench.config.messages import TRACEBACK, describe, describe_stumble, wants_traceback
 from rnnbench.config.overrides import check_keys
 from rnnbench.config.parse import parse_members
@@ -35,8 +34,7 @@ def main(argv: list[str]) -> int:
         return 0
     if flags.multirun and (flags.cfg or flags.info):
         raise UserError("-m trains, so it cannot go with --cfg or --info: leave -m out, and choose one value a key")
-    if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
-        raise UserError(f"--config-dir: there is no folder {flags.config_dir}")
+    check_config_dir(flags.config_dir, "--config-dir")
     check_keys(flags.overrides)
     register_studies()
     if flags.help:
@@ -61,14 +59,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `rnnbench --help` explains the command line")
-
-
-def _parser() -> _Parser:
+def _parser() -> Parser:
     """Returns a parser of the flags: those of Hydra that make sense here, and our own `--version`."""
-    parser = _Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="rnnbench", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     for flag in (["--help", "-h"], ["--version"], ["--multirun", "-m"], ["--resolve"], ["--hydra-help"]):
         parser.add_argument(*flag, action="store_true")

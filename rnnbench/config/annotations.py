@@ -56,7 +56,7 @@ def in_words(hint: Any) -> str:
             words.append("the keys " + ", ".join(field.name for field in dataclasses.fields(part)))
         elif _is_function(part):
             words.append("the dotted name of a function")
-        elif typing.get_origin(part) is list:
+        elif typing.get_origin(part) in (list, *_OF_ITEMS):
             words.append(f"a list, each item {in_words(typing.get_args(part)[0])}")
         else:
             with contextlib.suppress(Exception):
@@ -115,6 +115,10 @@ def is_number(value: Any) -> typing.TypeGuard[float]:
 
 def as_yaml(value: Any) -> str:
     """Returns a value as YAML writes it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {as_yaml(item)}' for key, item in value.items())}}}"
     return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
 
 

@@ -31,6 +31,16 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
+def check_config_dir(folder: str | Path | None, name: str) -> None:
+    """Checks that the user's own configuration folder exists, if there is one; `name` is what the user calls it.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if folder is not None and not (str(folder) and Path(folder).is_dir()):
+        raise UserError(f"{name}: there is no folder {str(folder) or repr('')}")
+
+
 def register_studies() -> None:
     """Adds every study, `experiments/<study>/<study>.yaml`, to the options of the group `experiment`."""
     for path in sorted(shipped("experiments").glob("*/*.yaml")):
@@ -137,8 +147,7 @@ def _hydra(config_dir: str | Path | None) -> Iterator[list[str]]:
 
     Hydra's errors become `UserError`s.
     """
-    if config_dir is not None and not Path(config_dir).is_dir():
-        raise UserError(f"config_dir: there is no folder {config_dir}")
+    check_config_dir(config_dir, "config_dir")
     register_studies()
     more = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
     outer = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # this may run inside another Hydra application

@@ -19,10 +19,20 @@ from omegaconf import ListConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rnnbench.config.annotations import as_yaml, in_words
-from rnnbench.errors import UserError
+from rnnbench.errors import FailedJobsError, UserError
+from rnnbench.visible import visible
 
 TRACEBACK = "HYDRA_FULL_ERROR"
 """Environment variable: set to 1, it shows the traceback of an error."""
+
+LESS_MEMORY = (
+    "a smaller model, batch, test set or task.length needs less, and so do model.remat_every and, in a sweep, "
+    "population.max_size"
+)
+"""What to do about too little memory."""
+
+BUG = 1
+"""The exit code for an error that is not the user's."""
 
 GROUPS = {
     "model": "the recurrent cell",
@@ -41,7 +51,16 @@ def wants_traceback() -> bool:
 
 
 def describe(error: BaseException) -> tuple[str, int]:
-    """Returns the message for an error, and the exit code. Hydra's errors lose their stack and their hints."""
+    """Returns the message for an error, and the exit code. Hydra's errors lose their stack and their hints.
+
+    The message is one line, whatever is in the input that it quotes, unless it lists failed jobs or tells of a bug.
+    """
+    message, code = _described(error)
+    several = code == BUG or isinstance(error, FailedJobsError)
+    return visible(message, keep="\n" if several else ""), code
+
+
+def _described(error: BaseException) -> tuple[str, int]:
     text = str(error).strip()
     cause = error.__cause__
     if isinstance(error, UserError):
@@ -68,7 +87,25 @@ def describe(error: BaseException) -> tuple[str, int]:
         return f"{error.filename}: expected a folder, got a file", 2
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
-    return f"{type(error).__name__}: {text}\n  This looks like a bug; {TRACEBACK}=1 shows where it is.", 1
+    if isinstance(error, RecursionError) and "full_key" in text:  # OmegaConf names the key
+        return "the configuration is nested too deep, or contains itself, as the YAML &a [*a] does", 2
+    if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
+        return f"not enough memory: {' '.join(text.split()) or 'nothing is left'}; {LESS_MEMORY}", 2
+    if (said := refused_switch(error)) is not None:
+        return said, 2
+    switches = ", ".join(sorted(name for name in os.environ if name.startswith(("JAX_", "XLA_"))))
+    unless = f", unless {switches} in the environment caused it" if switches else ""
+    return f"{type(error).__name__}: {text}\n  This looks like a bug{unless}; {TRACEBACK}=1 shows where it is.", BUG
+
+
+def refused_switch(error: BaseException) -> str | None:
+    """Returns the message for an error of JAX about the value of an environment variable, or None for another error."""
+    text = str(error)
+    found = re.search(r"(?:JAX flag|environment) '?(jax_\w+)", text, re.IGNORECASE)
+    if not isinstance(error, ValueError) or found is None:
+        return None
+    name = found[1].upper()
+    return f"{name}: JAX does not take {os.environ.get(name, '')!r}; unset it in the environment, or correct it"
 
 
 def unreadable(override: str) -> str:
@@ -123,6 +160,8 @@ def describe_stumble(error: Exception, overrides: Iterable[str]) -> str:
             return f"{key}: expected the name of an option, got {option}{off}"
         if group in GROUPS and dot and "Unexpected type for root: NoneType" in str(error):
             return f"{key}: there is no {group} to which this could belong; {group}=NAME selects one"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of the configuration is not UTF-8 text: {error.reason} at its byte {error.start}"
     return f"cannot compose the configuration: {error}"
 
 
@@ -165,4 +204,8 @@ def _composition(text: str) -> str:
         return f"{found[1]}: several values for one run; add -m to train a run for each of them"
     if found := re.match(r"Could not override '([^']*)'", first):
         return f"{found[1]}: unknown key or group; `rnnbench --help` lists them{did_you_mean(found[1], GROUPS)}"
+    if found := re.match(r"Could not delete from config. '([^']*)' does not exist", first):
+        return f"{found[1]}: there is no such key to delete"
+    if found := re.match(r"Could not append to config. An item is already at '(.*)'", first):
+        return f"{found[1]}: it is already there; leave out the + to set it"
     return " ".join([first, *(line.strip() for line in rest)])

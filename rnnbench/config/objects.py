@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from rnnbench.config.annotations import (
     returns_function,
     takes_function,
 )
-from rnnbench.config.messages import did_you_mean, listed, stopped_by, unknown_key
+from rnnbench.config.messages import did_you_mean, listed, refused_switch, stopped_by, unknown_key
 from rnnbench.errors import UserError
 
 HYDRA_KEYS: Mapping[str, Any] = {
@@ -32,6 +33,9 @@ HYDRA_KEYS: Mapping[str, Any] = {
     "_convert_": Literal["none", "partial", "object", "all"],
 }
 """The keys of a node that Hydra itself reads, and what each takes."""
+
+MAX_SAID = 400
+"""Maximum number of characters of a message in other people's words."""
 
 SET_HERE = ("_partial_", "_convert_")
 """The keys of Hydra that `partial` sets for the node that it builds; nodes inside it may have their own."""
@@ -98,8 +102,9 @@ def blame(path: str) -> Iterator[None]:
             cause = cause.__cause__
         if not isinstance(cause, ValueError | InstantiationException):
             raise UserError(f"{path}: {stopped_by(cause)}") from error
-        names_an_argument = re.match(r"[a-z]\w*: ", str(cause))
-        raise UserError(f"{path}.{cause}" if names_an_argument else f"{path}: {cause}") from error
+        said = textwrap.shorten(str(cause), MAX_SAID, placeholder=" ...")
+        names_an_argument = re.match(r"[a-z][\w.]*: ", said)
+        raise UserError(f"{path}.{said}" if names_an_argument else f"{path}: {said}") from error
 
 
 def checked(node: Mapping[str, Any], path: str, given: Collection[str] = ()) -> dict[str, Any]:
@@ -233,7 +238,8 @@ def locate(target: Any, path: str) -> Any:
                 raise UserError(f"{path}: {name} needs the package {error.name}, which is not installed") from error
             continue
         except (Exception, SystemExit) as error:  # whatever the module does while it is imported
-            raise UserError(f"{path}: cannot import {name}: {stopped_by(error)}") from error
+            said = refused_switch(error) or f"{path}: cannot import {name}: {stopped_by(error)}"
+            raise UserError(said) from error
         for attribute in parts[i:]:
             if not hasattr(found, attribute):
                 public = [option for option in dir(found) if not option.startswith("_")]

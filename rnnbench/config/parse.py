@@ -26,6 +26,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
 WHOLE_NUMBERS = 2**31
 """JAX counts in 32 bits, so integers lie between minus this and this, unless a key declares its own upper bound."""
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2**-23) * 2.0**127
+"""JAX computes in 32 bits: a number nearer to zero than the first becomes zero, and one beyond the second infinite."""
+
 
 def parse(cfg: DictConfig) -> Config:
     """Returns the typed form of a composed configuration, checked down to the arguments of every `_target_`."""
@@ -40,7 +43,7 @@ def parse(cfg: DictConfig) -> Config:
             items = OmegaConf.select(merged, key.path)
             if isinstance(items, ListConfig) and not fits(found := OmegaConf.to_container(items), key.hint):
                 raise UserError(f"{key.path}: expected {in_words(key.hint)}, got {as_yaml(found)}")
-        _check_numbers(OmegaConf.to_container(merged), "")
+        check_numbers(OmegaConf.to_container(merged), "")
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(describe_config(error)) from error
@@ -100,15 +103,24 @@ def cfg_of_member(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     return cfg
 
 
-def _check_numbers(value: Any, path: str) -> None:
-    """Refuses NaN, infinity and integers that JAX cannot hold, wherever in a configuration they are."""
+def check_numbers(value: Any, path: str) -> None:
+    """Checks that JAX can hold the numbers in a value: they are finite and fit into 32 bits.
+
+    Raises:
+        UserError: it cannot hold one; the message names the key.
+    """
     if path == "population.members":
         return  # the configuration of each member has its values in their own places
     if isinstance(value, Mapping | list):
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            _check_numbers(item, f"{path}.{key}" if path else str(key))
+            check_numbers(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{path}: expected a finite number, got {as_yaml(value)}")
+    elif isinstance(value, float) and value != 0 and not SMALLEST <= abs(value) <= LARGEST:
+        raise UserError(
+            f"{path}: expected 0, or a number between {SMALLEST:.2g} and {LARGEST:.2g} or its negative "
+            f"(JAX computes in 32 bits), got {as_yaml(value)}"
+        )
     elif isinstance(value, int) and abs(value) >= WHOLE_NUMBERS and path not in _bounded():
         raise UserError(f"{path}: expected less than {WHOLE_NUMBERS} (JAX counts in 32 bits), got {value}")
 

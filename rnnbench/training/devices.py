@@ -42,7 +42,7 @@ def use_devices(devices: int | None) -> None:
     """Uses this many CPU devices; None means one per core, unless JAX has already started.
 
     Raises:
-        UserError: JAX has already started with another number of devices.
+        UserError: JAX has already started with another number of devices, or Slurm's number of cores is none.
     """
     try:
         use_cpu_devices(devices or _cores())
@@ -76,4 +76,7 @@ def _cores() -> int:
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux, where a scheduler may have limited them
         cores = len(os.sched_getaffinity(0))
-    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # Slurm may not enforce it
+    given = os.environ.get("SLURM_CPUS_PER_TASK", str(cores))  # Slurm may not enforce it
+    if not given.isdecimal() or int(given) < 1:
+        raise UserError(f"SLURM_CPUS_PER_TASK: expected a whole number, 1 or more, got {given!r}; Slurm sets it itself")
+    return min(cores, int(given))

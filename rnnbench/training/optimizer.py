@@ -1,8 +1,15 @@
 """A run's optimizer, whose numbers are part of its state."""
 
+import contextlib
+import functools
 import inspect
+from collections.abc import Iterator
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from rnnbench.config.objects import blame, fractional_arguments, partial
 from rnnbench.config.schema import Config
@@ -10,8 +17,10 @@ from rnnbench.errors import UserError
 from rnnbench.training.step import Numbers
 
 
-def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformation:
+def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformationExtraArgs:
     """Returns clipping by global norm, followed by the configured optimizer. Their numbers are part of the state.
+
+    Its `init` and `update` raise a `UserError` if the optimizer cannot be used here.
 
     Args:
         config: the run's configuration.
@@ -29,15 +38,63 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
             f"optimizer._target_: expected what makes an optax.GradientTransformation, such as optax.adam, got {name}, "
             f"which makes a {type(optimizer).__name__}"
         )
+    optimizer = _extended(optimizer)
     # What is set to a number or a schedule is part of the state. All else stays out: sizes cannot be traced.
     if injected := fractional_arguments(config.optimizer, "optimizer"):
+        build = functools.wraps(factory.func)(lambda *args, **keywords: _extended(factory.func(*args, **keywords)))
         static = set(inspect.signature(factory.func).parameters) - injected
         keywords = factory.keywords | numbers_of(numbers, "optimizer")
-        optimizer = optax.inject_hyperparams(factory.func, static_args=static)(*factory.args, **keywords)
-    if config.train.clip_norm is None:
-        return optimizer
-    max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
-    return optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
+        optimizer = optax.inject_hyperparams(build, static_args=static)(*factory.args, **keywords)
+    if config.train.clip_norm is not None:
+        max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
+        optimizer = optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
+    return _checked(optimizer, injected)
+
+
+def _extended(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Returns the optimizer with an update that ignores the extra arguments that it does not know.
+
+    Some optimizers claim to take extra arguments without doing so, such as `optax.contrib.sam`.
+    """
+    parameters = inspect.signature(optimizer.update).parameters.values()
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        optimizer = optax.GradientTransformation(optimizer.init, optimizer.update)
+    return optax.with_extra_args_support(optimizer)
+
+
+def _checked(
+    optimizer: optax.GradientTransformationExtraArgs, injected: set[str]
+) -> optax.GradientTransformationExtraArgs:
+    """Returns the optimizer with errors that name it, and with the promotion that optax relies on."""
+
+    @contextlib.contextmanager
+    def checks() -> Iterator[None]:
+        try:
+            with blame("optimizer"), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+                yield
+        except UserError as error:
+            if isinstance(error.__cause__, jax.errors.ConcretizationTypeError):
+                numbers = ", ".join(sorted(injected))
+                raise UserError(f"{error}: expected an optimizer whose numbers may be traced: {numbers}") from error
+            raise
+
+    def init(params: PyTree) -> PyTree:
+        with checks():
+            return optimizer.init(params)
+
+    def update(updates: PyTree, state: PyTree, params: PyTree, **more: Any) -> tuple[PyTree, PyTree]:
+        with checks():
+            updates, new = optimizer.update(updates, state, params, **more)
+        if _shapes(new) != _shapes(state):
+            raise UserError("optimizer: expected an update that keeps the shapes and types of the optimizer's state")
+        return updates, new
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _shapes(tree: PyTree) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
 
 
 def numbers_of(numbers: Numbers, node: str) -> Numbers:

@@ -23,7 +23,7 @@ from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
-from rnnbench.training import distributed
+from rnnbench.training import distributed, memory
 from rnnbench.training.optimizer import make_optimizer, numbers_of
 from rnnbench.training.step import Numbers, RunState, Structure, init_state, train_step
 
@@ -47,14 +47,21 @@ def _task_of(node: str) -> Task:
 
 @functools.lru_cache(maxsize=128)
 def _test_set(task: Task, size: int) -> Example:
+    memory.require(memory.size_of(jax.eval_shape(lambda: task.test_set(size))), f"a test set of {size} examples")
     return jax.device_get(jax.jit(lambda: task.test_set(size), compiler_options=RUNS_ONCE)())
 
 
 @functools.lru_cache(maxsize=128)
 def _probe_set(task: Task, size: int) -> tuple[Example, int]:
     """Returns a task's probe set, and the step of its answer. Both take longer to find than most probes take."""
+    _check_probe_set(task, size)
     batch = jax.device_get(jax.jit(lambda: task.probe_set(size), compiler_options=RUNS_ONCE)())
     return batch, answer_step(task, batch)
+
+
+def _check_probe_set(task: Task, size: int) -> None:
+    """Refuses a probe set that does not fit into memory."""
+    memory.require(memory.size_of(jax.eval_shape(lambda: task.probe_set(size))), f"a probe set of {size} examples")
 
 
 class Program:
@@ -109,10 +116,19 @@ class Program:
         self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
 
     def compile(self) -> None:
-        """Compiles the segment ahead of time, so that it can never be recompiled between segments."""
+        """Compiles the segment ahead of time, so that it can never be recompiled between segments.
+
+        Raises:
+            UserError: the segment does not fit into memory.
+        """
         if self._segment_compiled is None:
+            memory.require(memory.size_of(self.abstract_states), "the state of the training")
+            if self.config.probe.at_evaluation or self.config.probe.at_end:
+                for task in self._distinct:
+                    _check_probe_set(task, self.config.probe.size)
             segment = self._spread(self._segment, (), (self.state_spec, self.state_spec))
             self._segment_compiled = jax.jit(segment, donate_argnums=0).lower(self.abstract_states).compile()
+            memory.require(int(self.megabytes * 1e6), "the training step")
 
     def segment(self, states: RunState) -> tuple[RunState, dict[str, Array]]:
         """Trains the members for `eval_every` steps.
@@ -130,9 +146,9 @@ class Program:
     def megabytes(self) -> float:
         """Returns the memory that the segment needs, for the members' states and for their steps."""
         self.compile()
-        memory: Any = self._segment_compiled.memory_analysis()
-        sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
-        return (sum(sizes) - memory.alias_size_in_bytes) * self.mesh.size / 1e6
+        found: Any = self._segment_compiled.memory_analysis()
+        sizes = found.argument_size_in_bytes, found.output_size_in_bytes, found.temp_size_in_bytes
+        return (sum(sizes) - found.alias_size_in_bytes) * self.mesh.size / 1e6
 
     def _spread_over(self, devices: Sequence[jax.Device]) -> None:
         """Distributes the members over the devices, or the batch if the members are few and do not divide evenly.

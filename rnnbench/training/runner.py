@@ -1,6 +1,7 @@
 """The host's loop: for each segment, train, evaluate, record and checkpoint; resume where training stopped."""
 
 import functools
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pyarrow as pa
+import yaml
 
 from rnnbench.config.identity import recorded, run_id
 from rnnbench.config.messages import stopped_by
@@ -18,9 +20,10 @@ from rnnbench.probes.base import Probe
 from rnnbench.probes.finding import make_probe
 from rnnbench.records import lengths
 from rnnbench.records.damage import tell
+from rnnbench.records.files import read_whole
 from rnnbench.records.folders import RUNS, job_folder
 from rnnbench.records.reader import lost as lost_records
-from rnnbench.records.reader import read_runs
+from rnnbench.records.reader import read_runs, table_names
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
@@ -75,6 +78,8 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     use_devices(config.devices)
     distributed.connect(config.distributed)
     if not config.overwrite and (rows := distributed.lead(lambda: _done(folder, config.train.steps, label))):
+        if distributed.is_leader():
+            _say_unmeasured(folder, config, label)
         return rows
     start_devices()
     if config.compilation_cache:
@@ -106,6 +111,26 @@ def _records(folder: Path, config: Config) -> Records | Unrecorded:
 def _folder(configs: Sequence[Config]) -> Path:
     config = configs[0]
     return job_folder(config.output, config.task["name"], config.model.name, [run_id(c) for c in configs])
+
+
+def _say_unmeasured(folder: Path, config: Config, label: str) -> None:
+    """Says which of the probes at the end a finished job does not have: they are measured only as training ends."""
+    probes = _probes(config.probe.at_end, "probe.at_end")
+    try:
+        before = yaml.safe_load(read_whole(folder / "config.yaml"))["probe"]
+    except (OSError, UserError):  # the records are read nevertheless
+        return
+    asked, there = {*before["at_end"], *before["at_evaluation"]}, {*table_names(folder)}
+    missing = [
+        name
+        for name, probe in zip(config.probe.at_end, probes, strict=True)
+        if name not in asked and {*probe.tables} - there
+    ]
+    if missing:
+        say(
+            f"{label}  training has ended, so {', '.join(missing)} is not measured; "
+            f"rnnbench probe {shlex.quote(str(folder))} --probes {','.join(missing)} measures it"
+        )
 
 
 def _done(folder: Path, steps: int, label: str) -> list[Row]:

@@ -1,5 +1,6 @@
 """A run's state and its training step, as pure functions."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -56,7 +57,7 @@ class RunState(NamedTuple):
 
 
 def init_state(
-    params: PyTree, data_key: PRNGKeyArray, optimizer: optax.GradientTransformation, numbers: Numbers
+    params: PyTree, data_key: PRNGKeyArray, optimizer: optax.GradientTransformationExtraArgs, numbers: Numbers
 ) -> RunState:
     """Returns a run's state before its first step.
 
@@ -73,7 +74,7 @@ def train_step(
     state: RunState,
     structure: Structure,
     task: Task,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     batch_size: int,
     steps: int,
     clip_norm: float | Float[Array, ""] | None,
@@ -86,7 +87,8 @@ def train_step(
         state: the run's state.
         structure: the model's structure.
         task: draws the examples and scores the outputs.
-        optimizer: clips the gradient and updates the parameters.
+        optimizer: clips the gradient and updates the parameters. Its update also gets what a line search needs: the
+            objective's `value` and `grad`, and as `value_fn` the objective of this step's batch.
         batch_size: examples in the whole batch.
         steps: number of steps in the run; later steps leave the state unchanged.
         clip_norm: the global norm above which the optimizer clips gradients; None if it does not clip.
@@ -115,7 +117,7 @@ def train_step(
         regulariser = omega(model, task, batch)
         return loss + omega_weight * regulariser, (loss, outputs, {"omega": regulariser})
 
-    gradient, (loss, outputs, regularisers) = jax.grad(objective, has_aux=True)(state.params)
+    (value, (loss, outputs, regularisers)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     metrics = {name: jnp.mean(values) for name, values in jax.vmap(task.metrics)(outputs, batch).items()}
     metrics |= regularisers
     if batch_axis is not None:
@@ -123,13 +125,17 @@ def train_step(
         # step of the RNN to two thirds of the time, and of the LSTM to four fifths.
         vector, unravel = ravel_pytree((loss, gradient, metrics))
         loss, gradient, metrics = unravel(lax.pmean(vector, batch_axis))
+        value = loss if omega_weight is None else loss + omega_weight * metrics["omega"]
 
     norms = {_dotted(path): jnp.linalg.norm(leaf) for path, leaf in jax.tree.leaves_with_path(gradient)}
     norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
     scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
     scalars["clipped"] = (norm > clip_norm).astype(norm.dtype) if clip_norm is not None else jnp.zeros_like(norm)
 
-    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    value_fn = _averaged(lambda params: objective(params)[0], batch_axis)
+    updates, opt_state = optimizer.update(
+        gradient, state.opt_state, state.params, value=value, grad=gradient, value_fn=value_fn
+    )
     params = optax.apply_updates(state.params, updates)
     if (learning_rate := _learning_rate(opt_state)) is not None:
         scalars["learning_rate"] = learning_rate
@@ -149,6 +155,19 @@ def train_step(
         numbers=state.numbers,
     )
     return new, {name: jnp.where(active, value, jnp.nan) for name, value in scalars.items()}
+
+
+def _averaged(function: Callable[[PyTree], Array], axis: str | None) -> Callable[[PyTree], Array]:
+    """Returns a function whose value and gradient are averaged over a mapped axis, if there is one."""
+    if axis is None:
+        return function
+
+    def both(params: PyTree) -> tuple[Array, PyTree]:
+        return lax.pmean(jax.value_and_grad(function)(params), axis)
+
+    averaged = jax.custom_vjp(lambda params: lax.pmean(function(params), axis))
+    averaged.defvjp(both, lambda gradient, seed: (jax.tree.map(lambda leaf: seed * leaf, gradient),))
+    return averaged
 
 
 def _dotted(path: Any) -> str:

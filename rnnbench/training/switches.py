@@ -1,4 +1,4 @@
-"""JAX switches that change a run's numbers without being part of its configuration."""
+"""JAX switches that change a run's numbers without being part of its configuration, or with which nothing trains."""
 
 from typing import Any
 
@@ -17,24 +17,49 @@ NEEDED: dict[str, tuple[Any, ...]] = {
 }
 """The values that runs need. Switches that only raise errors, log or change the rounding may be set freely."""
 
-INSTEAD = {"jax_default_matmul_precision": "; train.matmul_precision sets it for a run's training steps"}
-"""Configuration keys to use in place of a switch."""
+USABLE: dict[str, tuple[Any, ...]] = {
+    "jax_disable_jit": (False,),
+    "jax_no_tracing": (False,),
+    "eager_constant_folding": (False,),
+    "jax_default_device": (None,),
+    "jax_compilation_cache_check_contents": (False,),
+    "jax_array_garbage_collection_guard": (None, "allow", "log"),
+    **dict.fromkeys(
+        (
+            "jax_transfer_guard",
+            "jax_transfer_guard_host_to_device",
+            "jax_transfer_guard_device_to_device",
+            "jax_transfer_guard_device_to_host",
+        ),
+        (None, "allow", "log"),
+    ),
+}
+"""The values with which runs can be trained at all."""
+
+INSTEAD = {
+    "jax_default_matmul_precision": "; train.matmul_precision sets it for a run's training steps",
+    "jax_default_device": "; JAX_PLATFORMS chooses the kind of device",
+}
+"""What to use in place of a switch."""
 
 
 def refuse_switches() -> None:
-    """Checks that no JAX switch changes the numbers of a run, so that equal run ids mean equal numbers.
+    """Checks that no JAX switch changes the numbers of a run, so that equal run ids mean equal numbers, or stops it.
 
     Raises:
         UserError: a switch has another value, set by the environment or by imported code.
     """
-    for switch, needed in NEEDED.items():
-        if (value := _value(switch, needed[0])) not in needed:
-            name, words = switch.upper(), " or ".join(map(_in_words, needed))
-            raise UserError(
-                f"{name}: expected {words}, got {_in_words(value)}: it would change the numbers of a run, but not its "
-                f"id; unset {name} in the environment, or leave out jax.config.update({switch!r}, ...)"
-                f"{INSTEAD.get(switch, '')}"
-            )
+    for table, why in (
+        (NEEDED, "it would change the numbers of a run, but not its id"),
+        (USABLE, "nothing can be trained with it"),
+    ):
+        for switch, allowed in table.items():
+            if (value := _value(switch, allowed[0])) not in allowed:
+                name, words = switch.upper(), " or ".join(map(_in_words, allowed))
+                raise UserError(
+                    f"{name}: expected {words}, got {_in_words(value)}: {why}; unset {name} in the environment, "
+                    f"or leave out jax.config.update({switch!r}, ...){INSTEAD.get(switch, '')}"
+                )
 
 
 def _value(switch: str, default: Any) -> Any:

@@ -203,12 +203,64 @@ def test_only_diverged_runs_are_shown_as_such(run: Run, capsys: pytest.CaptureFi
     assert printed.err == ""
 
 
-@pytest.mark.parametrize("where", ["nowhere", "empty"])
-def test_there_is_nothing_to_show(run: Run, capsys: pytest.CaptureFixture[str], where: str) -> None:
+@pytest.mark.parametrize("command", ["status", "show", "compare", "report", "probe"])
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("nowhere", "nowhere: there is no such folder; expected one that rnnbench wrote"),
+        ("empty", "empty: no "),
+        ("file", "file is a file; expected a folder that rnnbench wrote"),
+        ("", "expected a folder that rnnbench wrote, got ''; the current one is ."),
+        ("a\nb", "a\\nb: there is no such folder"),
+    ],
+)
+def test_there_is_nothing_to_read(
+    run: Run, capsys: pytest.CaptureFixture[str], command: str, where: str, message: str
+) -> None:
     Path("empty").mkdir()
-    expected = {
-        "nowhere": "nowhere: there is no such folder",
-        "empty": "empty: no records of rnnbench in it or below it",
-    }
-    assert cli.main(["show", where]) == 2
-    assert capsys.readouterr().err.startswith(f"rnnbench: error: {expected[where]}")
+    Path("file").touch()
+    assert cli.main([command, where]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"rnnbench: error: {message}")
+    assert said.count("\n") == 1
+    assert sorted(path.name for path in Path().rglob("*")) == ["empty", "file"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["compare", ".", "--tune", "x", "--tuning-seeds", "5-3"], "expected ranges of 1 to 10000 seeds, got '5-3'; "),
+        (["compare", ".", "--tune", "x", "--tuning-seeds", "0-99999999999"], "expected ranges of 1 to 10000 seeds, "),
+        (["show"], "the following arguments are required: DIR; `rnnbench show --help` explains the command line"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert cli.main(argv) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["1e39", "-1e39", "1e-50", "-1e-39"])
+@pytest.mark.parametrize("key", ["optimizer.learning_rate", "train.clip_norm", "model.cell.forget_bias"])
+def test_numbers_that_32_bits_do_not_hold(run: Run, key: str, number: str) -> None:
+    code, said = run("model=lstm", f"{key}={number}")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "expected 0, or a number between 1.2e-38 and 3.4e+38 or its negative (JAX computes in 32 bits)" in said
+    assert not Path("results").exists()
+
+
+def test_a_probe_that_a_finished_run_lacks_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("probe.at_end=[gates]", "model=gru")[0] == 0
+    before = {path.name: path.read_bytes() for path in folder().glob("*.parquet")}
+    code, said = run("probe.at_end=[gates,memory]", "model=gru")
+    assert code == 0
+    assert f"so memory is not measured; rnnbench probe {folder()} --probes memory measures it" in said
+    assert "not measured" not in run("probe.at_end=[gates]", "model=gru")[1]
+    assert run("probe.at_end=[gate]", "model=gru")[0] == 2
+    assert run_command(["probe", str(folder()), "--probes", "memory", "--size", "16"]) == 0
+    capsys.readouterr()
+    assert "not measured" not in run("probe.at_end=[gates,memory]", "model=gru")[1]
+    assert {path.name: path.read_bytes() for path in folder().glob("*.parquet")} == before

@@ -85,10 +85,10 @@ def test_what_a_constructor_hands_on_to_its_base_is_checked(options: dict[str, A
 
 def test_a_word_is_no_list_of_letters() -> None:
     node = {"_target_": "rnnbench.tasks.SentenceCompletion", "kinds": "tense"}
-    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got 'tense'"):
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, each item a string, got 'tense'"):
         objects.checked(node, "task")
     objects.checked(node | {"kinds": ["tense"]}, "task")
-    with pytest.raises(UserError, match=r"task\.kinds: expected a list, got"):
+    with pytest.raises(UserError, match=r"task\.kinds: expected a list, each item a string, got"):
         objects.checked(node | {"kinds": ["tense"] * 20 + [1]}, "task")
 
 

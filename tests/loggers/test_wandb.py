@@ -11,7 +11,7 @@ import pytest
 from rnnbench.errors import UserError
 from rnnbench.loggers import wandb as loggers
 from rnnbench.loggers.wandb import WandbLogger, has_account
-from tests.helpers import table_of
+from tests.helpers import run_command, table_of
 
 CONFIG = {"task": {"name": "adding"}, "model": {"name": "gru"}, "seed": 0}
 
@@ -71,12 +71,8 @@ def test_what_is_recorded_arrives_under_the_same_names(tmp_path):
     logger.finish("finished")
     found = read_back(tmp_path)
     run = only(found, "run")
-    assert (run["run_id"], run["display_name"], run["project"], run["tags"]) == (
-        "r1",
-        "adding-gru-seed0",
-        "study",
-        ["a"],
-    )
+    assert (run["display_name"], run["project"], run["tags"]) == ("adding-gru-seed0", "study", ["a"])
+    assert run["config"]["update"]["run_id"] == "r1"
     assert run["config"]["update"]["model"] == {"name": "gru"}
     first, second, third = history(found)
     assert second == {"_step": 10, "train/loss": pytest.approx(1 / 11)}
@@ -133,15 +129,56 @@ def test_every_step_of_a_segment_is_logged_once_in_order_with_all_its_rows(tmp_p
         assert (histogram and histogram.histogram) == expected
 
 
+def ids(folder):
+    """Returns the ids of the offline runs below a folder, in the order in which they were started."""
+    paths = sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_ctime_ns)
+    return [path.stem.removeprefix("run-") for path in paths]
+
+
 def test_a_resumed_run_is_the_same_run_from_the_restored_step_on(tmp_path):
-    logger = WandbLogger()
-    logger.start("r1", CONFIG, tmp_path, 20, None, 1)
-    logger.write(30, {"metrics": segment([30])["metrics"]})
-    logger.finish("diverged")
+    for step in (0, 20):
+        logger = WandbLogger()
+        logger.start("r1", CONFIG, tmp_path, step, None, 1)
+        logger.write(step + 10, {"metrics": segment([step + 10])["metrics"]})
+        logger.finish("diverged")
+    first, second = ids(tmp_path)
+    assert first == second
     found = read_back(tmp_path)
-    assert only(found, "run")["run_id"] == "r1"
+    assert only(found, "run")["run_id"] == first
     assert [item["_step"] for item in history(found)] == [30]
     assert only(found, "exit")["exit_code"] == 1
+
+
+def test_a_training_from_the_start_is_a_new_run(tmp_path):
+    for _ in range(2):
+        logger = WandbLogger()
+        logger.start("r1", CONFIG, tmp_path, 0, None, 1)
+        logger.finish("finished")
+    first, second = ids(tmp_path)
+    assert first != second
+    assert first.startswith("r1-")
+    assert second.startswith("r1-")
+
+
+def test_a_run_that_was_deleted_there_goes_on_as_a_new_one(tmp_path, monkeypatch, capsys):
+    import wandb
+
+    started = []
+    deleted = set()
+
+    def init(**options):
+        if options["id"] in deleted:
+            raise wandb.errors.CommError(f"run {options['id']} was previously created and deleted; try a new run id")
+        started.append(options["id"])
+
+    monkeypatch.setattr(wandb, "init", init)
+    WandbLogger().start("r1", CONFIG, tmp_path, 0, None, 1)
+    deleted.update(started)
+    WandbLogger().start("r1", CONFIG, tmp_path, 20, None, 1)
+    assert "r1 was deleted from Weights & Biases: a new run there begins at step 20" in capsys.readouterr().err
+    WandbLogger().start("r1", CONFIG, tmp_path, 30, None, 1)
+    first, second, third = started
+    assert first != second == third
 
 
 def test_a_histogram_of_many_time_steps_is_averaged_down_to_what_wandb_takes():
@@ -154,7 +191,7 @@ def test_it_is_offline_without_an_account_and_online_with_one(tmp_path, monkeypa
     import wandb
 
     modes = []
-    monkeypatch.setattr(wandb, "init", lambda **options: modes.append((options["mode"], options["resume"])))
+    monkeypatch.setattr(wandb, "init", lambda **options: modes.append(options["mode"]))
 
     def start(mode=None, step=0):
         WandbLogger(mode=mode).start("r1", CONFIG, tmp_path, step, None, 1)
@@ -171,8 +208,7 @@ def test_it_is_offline_without_an_account_and_online_with_one(tmp_path, monkeypa
     monkeypatch.setenv("WANDB_MODE", "offline")
     start()
     start("online")
-    assert [mode for mode, _ in modes] == ["offline", "online", "offline", "online", "disabled", "offline", "online"]
-    assert [resume for _, resume in modes[:2]] == [None, "allow"]
+    assert modes == ["offline", "online", "offline", "online", "disabled", "offline", "online"]
 
 
 def test_bad_input_is_answered(tmp_path, monkeypatch):
@@ -184,10 +220,47 @@ def test_bad_input_is_answered(tmp_path, monkeypatch):
     monkeypatch.setattr(wandb, "init", fail)
     with pytest.raises(UserError, match=r"logger: wandb cannot start \(no route to host\); logger\.mode=offline"):
         WandbLogger(mode="online").start("r1", CONFIG, tmp_path, 0, None, 1)
-    with pytest.raises(Exception, match="'on'"):
-        WandbLogger(mode="on")
 
 
 def test_names_say_what_was_trained() -> None:
     assert loggers._name(CONFIG, 1) == "adding-gru-seed0"
     assert loggers._name(CONFIG, 100) == "adding-gru-100-runs"
+    long = loggers._name({**CONFIG, "task": {"name": "a" * 200}}, 1)
+    assert long == "a" * 122 + "-seed0"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("logger.tags=[1]", "logger.tags: expected a list, each item a string, got [1]"),
+        ("logger.tags=[[a]]", "logger.tags: expected a list, each item a string, got [['a']]"),
+        ("logger.tags=[a,null]", "logger.tags: expected a list, each item a string, got ['a', null]"),
+        ("logger.tags=a", "logger.tags: expected a list, each item a string, got 'a'"),
+        ("logger.tags=['']", "logger.tags.0: expected a text of 1 to 64 characters, got ''"),
+        (f"logger.tags=[a,{'x' * 65}]", "logger.tags.1: expected a text of 1 to 64 characters, got one of 65"),
+        ("logger.project=' '", "logger.project: expected a text of 1 to 128 characters, got ' '"),
+        (f"logger.group={'x' * 129}", "logger.group: expected a text of 1 to 128 characters, got one of 129"),
+        ("logger.entity=''", "logger.entity: expected a text of 1 to 128 characters, got ''"),
+        ("logger.project=a/b", "logger.project: expected a name without any of /\\#?%:, got / in it"),
+        ("logger.max_runs=0", "logger.max_runs: expected 1 or more, got 0"),
+        ("logger.mode=on", "logger.mode: expected one of 'online', 'offline', 'disabled' or null, got 'on'"),
+    ],
+)
+def test_what_the_server_would_not_take_is_refused_before_anything_is_trained(
+    tiny, tmp_path, capsys, override, message
+):
+    output = tmp_path / "results"
+    assert run_command([*tiny, "logger=wandb", override, f"output={output}"]) == 2
+    assert capsys.readouterr().err == f"rnnbench: error: {message}\n"
+    assert not output.exists()
+
+
+def test_what_only_wandb_refuses_is_one_line(tmp_path, monkeypatch):
+    import wandb
+
+    def fail(**options):
+        raise ValueError("1 validation error for Settings\nrun_tags\n  too odd")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    with pytest.raises(UserError, match=r"cannot start \(1 validation error for Settings run_tags too odd\)"):
+        WandbLogger().start("r1", CONFIG, tmp_path, 0, None, 1)

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from rnnbench.errors import UserError
-from rnnbench.training.switches import NEEDED, refuse_switches
+from rnnbench.training.switches import NEEDED, USABLE, refuse_switches
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +33,42 @@ def test_by_the_environment(tiny: list[str], tmp_path: Path) -> None:
 
 
 def test_switches_that_only_raise_errors_are_free(tiny: list[str], tmp_path: Path) -> None:
-    code, said = train(tiny, tmp_path, JAX_DEBUG_NANS="1", JAX_NUMPY_RANK_PROMOTION="raise", JAX_LOGGING_LEVEL="ERROR")
+    strict = {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"}
+    code, said = train(tiny, tmp_path, JAX_DEBUG_NANS="1", JAX_LOGGING_LEVEL="ERROR", JAX_NUM_CPU_DEVICES="0", **strict)
     assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("JAX_NUM_CPU_DEVICES", "x", "JAX_NUM_CPU_DEVICES: JAX does not take 'x'; unset it in the environment"),
+        ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64: JAX does not take 'maybe'; unset it in the environment"),
+        ("JAX_NUMPY_RANK_PROMOTION", "x", "JAX_NUMPY_RANK_PROMOTION: JAX does not take 'x'; unset it"),
+        ("JAX_DISABLE_JIT", "1", "JAX_DISABLE_JIT: expected false, got true: nothing can be trained with it; unset"),
+        ("JAX_DEFAULT_DEVICE", "gpu", "JAX_DEFAULT_DEVICE: expected nothing, got gpu: nothing can be trained with it;"),
+        ("SLURM_CPUS_PER_TASK", "x", "SLURM_CPUS_PER_TASK: expected a whole number, 1 or more, got 'x'; Slurm sets"),
+    ],
+)
+def test_what_jax_refuses_or_cannot_train_with_is_one_line(
+    tiny: list[str], tmp_path: Path, name: str, value: str, message: str
+) -> None:
+    code, said = train(tiny, tmp_path, **{name: value})
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"rnnbench: error: {message}")
+    assert not (tmp_path / "results").exists()
+
+
+def test_probing_says_the_same_of_what_jax_refuses(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnbench", "probe", str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "x"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("rnnbench: error: JAX_NUM_CPU_DEVICES: JAX does not take 'x'; unset it")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +82,8 @@ def test_switches_that_only_raise_errors_are_free(tiny: list[str], tmp_path: Pat
         ("jax_threefry_partitionable", False, "JAX_THREEFRY_PARTITIONABLE: expected true, got false"),
         ("jax_random_seed_offset", 1, "JAX_RANDOM_SEED_OFFSET: expected 0, got 1"),
         ("jax_high_dynamic_range_gumbel", True, "JAX_HIGH_DYNAMIC_RANGE_GUMBEL: expected false, got true"),
+        ("jax_no_tracing", True, "JAX_NO_TRACING: expected false, got true: nothing can be trained with it"),
+        ("jax_transfer_guard", "disallow", "JAX_TRANSFER_GUARD: expected nothing or allow or log, got disallow"),
     ],
 )
 def test_by_code(switch: str, value: object, message: str) -> None:
@@ -64,4 +100,4 @@ def test_by_code(switch: str, value: object, message: str) -> None:
 
 
 def test_every_switch_is_one_of_jax() -> None:
-    assert set(NEEDED) <= set(jax.config.values)
+    assert {*NEEDED, *USABLE} <= set(jax.config.values)
