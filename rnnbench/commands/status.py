@@ -17,6 +17,8 @@ from rnnbench.records.plans import planned_runs
 from rnnbench.records.reader import is_complete, known_provenance, runs_table
 from rnnbench.records.schemas import COMPLETE
 
+COLUMNS = ["run_id", "status", "step", "train.steps", "task.name", "model.name"]
+
 KINDS = ("finished", "diverged", "running", "interrupted", "missing")
 
 
@@ -80,7 +82,7 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     busy = 0
     for job in sorted(job_folders(folder)):
         try:
-            rows, provenance = runs_table(job).to_pylist(), known_provenance(job)
+            rows, provenance = runs_table(job, COLUMNS).to_pylist(), known_provenance(job)
         except UserError as error:
             tell(f"left out: {error}")
             continue

@@ -25,7 +25,8 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
     Args:
         traces: the table `gate_traces`.
         runs: from `load_runs`.
-        run_id: the run to draw, by default the first one with traces. The top layer is drawn.
+        run_id: the run to draw, by default the one whose score is the median of those with traces (the first of them,
+            if several are as near to it). The top layer is drawn.
 
     Raises:
         UserError: the run has no traces.
@@ -37,7 +38,8 @@ def gate_traces(traces: pd.DataFrame, runs: pd.DataFrame, run_id: str | None = N
         raise UserError(
             f"no gates were recorded word by word for {which}; rnnbench probe RUN records them for tasks with sentences"
         )
-    run = chosen.iloc[0]
+    results = label_runs(chosen)["result"]
+    run = chosen.iloc[(results - results.median()).abs().fillna(np.inf).argmin()]
     rows = at_last_step(top_layer(traces[traces["run_id"] == run["run_id"]]))
     values = {
         (gate, sentence): own.pivot(index="unit", columns="time", values="value")

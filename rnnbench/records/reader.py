@@ -38,9 +38,10 @@ def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
     """
     if not rows or any(row["status"] not in COMPLETE for row in rows):
         return False
-    for name in (found := lost(folder)):
+    files = _recorded_files(folder)
+    for name in (found := _lost(folder, files)):
         tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
-    return not found and not any(as_part(Path(name)) for name in listed(runs_table(folder, ["run_id"])))
+    return not found and not any(as_part(Path(name)) for name in files or ())
 
 
 def listed(runs: pa.Table) -> list[str]:
@@ -62,20 +63,31 @@ def lost(folder: Path) -> dict[str, int | None]:
 
     The step is None for files that are written again whenever training resumes.
     """
+    return _lost(folder, _recorded_files(folder))
+
+
+def _recorded_files(folder: Path) -> list[str] | None:
+    """Returns the files of tables that a job had recorded; None if its runs table is damaged or missing."""
+    try:
+        return listed(read_file(folder / RUNS))
+    except (FileNotFoundError, DamagedError):
+        return None
+
+
+def _lost(folder: Path, files: Sequence[str] | None) -> dict[str, int | None]:
     found: dict[str, int | None] = {
         name: None for name in ("provenance.json", "config.yaml") if not is_undamaged(folder / name)
     }
-    try:
-        names = listed(read_file(folder / RUNS))
-    except (FileNotFoundError, DamagedError):
+    if files is None:
         return found | {RUNS: 0}
-    for path in dict.fromkeys(_merged_into(folder, name) for name in names):
+    for path in dict.fromkeys(_merged_into(folder, name) for name in files):
         if not is_undamaged(path):
             part = as_part(path)
             found[path.relative_to(folder).as_posix()] = part.first if part else 0
-    checkpoints = [path for path in folder.glob("checkpoints/*") if path.name.isdecimal()]
-    damaged = [path for path in checkpoints if not is_whole_folder(path) and path.exists()]
-    return found | {f"checkpoints/{path.name}": None for path in damaged}
+    for path in sorted((folder / "checkpoints").glob("*")) if (folder / "checkpoints").exists() else ():
+        if path.name.isdecimal() and not is_whole_folder(path) and path.exists():
+            found[f"checkpoints/{path.name}"] = None
+    return found
 
 
 def missing_files(folder: Path, table: str, files: Sequence[str]) -> list[Path]:

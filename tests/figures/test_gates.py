@@ -34,6 +34,14 @@ def test_gates_are_drawn_word_by_word_unit_by_unit(runs):
         plots.gate_traces(traces_of("gone"), runs)
 
 
+def test_the_run_of_the_median_score_is_drawn(runs):
+    runs = runs[runs["model.name"] == "gru"]
+    traces = pd.concat(traces_of(run) for run in runs["run_id"])
+    for scores, seed in (([0.1, 0.9, 0.5], 2), ([0.2, 1.0, 1.0], 1), ([np.nan, 0.3, np.nan], 1)):
+        figure = plots.gate_traces(traces, runs.assign(**{"final.accuracy": scores}))
+        assert figure._suptitle.get_text() == f"GRU, seed {seed}"
+
+
 def test_time_constants_are_of_the_mean_over_time_and_sorted(runs):
     """One run's units, with means 0.9 and 0.5, keep c for 10 and 2 steps; another run keeps h forever."""
     one = rows_of(runs[:1], state="c", unit=[0, 0, 1, 1], time=[0, 1, 0, 1], mean=[0.8, 1.0, 0.4, 0.6])
