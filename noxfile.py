@@ -4,12 +4,11 @@ import nox
 
 nox.options.default_venv_backend = "uv"
 
-# What another version of JAX, Flax, optax or orbax may break. Both sessions take about five minutes on two cores. The
+# What another version of JAX, Flax, optax or orbax may break. Both sessions take some minutes on two cores. The
 # last entry trains with the real command.
 CORE = (
     "tests/cells",
     "tests/probes",
-    "tests/tasks",
     "tests/test_model.py",
     "tests/training/test_step.py",
     "tests/training/test_program.py::test_members_are_their_solo_runs",

@@ -27,6 +27,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Use several devices, as on a machine with several cores or accelerators.
 jax.config.update("jax_num_cpu_devices", 4)
 jax.devices()  # starts the backend, after which their number is fixed
+# No test cuts the power, and waiting for the disk takes a quarter of the time.
+os.fsync = lambda descriptor: None
 
 
 TINY = [

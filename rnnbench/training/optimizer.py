@@ -85,6 +85,8 @@ def _checked(
     def update(updates: PyTree, state: PyTree, params: PyTree, **more: Any) -> tuple[PyTree, PyTree]:
         with checks():
             updates, new = optimizer.update(updates, state, params, **more)
+        if _shapes(updates)[0] != _shapes(params)[0]:
+            raise UserError("optimizer: expected an update with an array for each parameter")
         if _shapes(new) != _shapes(state):
             raise UserError("optimizer: expected an update that keeps the shapes and types of the optimizer's state")
         return updates, new

@@ -73,7 +73,7 @@ def test_help_lists_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.chdir(OUTSIDE)
     assert cli.main(["--config-dir", "conf", "--help"]) == 0
     printed = capsys.readouterr().out
-    assert "gru, lstm, mgu, rnn" in printed
+    assert "gru, irnn, lstm, mgu, rnn" in printed
     assert "temporal_order" in printed
 
 

@@ -47,7 +47,7 @@ REFUSED = {
     "optax.conditionally_mask": "optimizer: ",
     "optax.conditionally_transform": "optimizer: ",
     "optax.chain": "optimizer: ",  # of nothing
-    "optax.measure_with_ema": "optimizer: pytree structure error: ",  # of what is no tree like the gradient
+    "optax.measure_with_ema": "optimizer: expected an update with an array for each parameter",
     "optax.lookahead": "expected an optimizer whose numbers may be traced: slow_step_size, sync_period",
     "optax.contrib.differentially_private_aggregate": "optimizer: Unlike other transforms, ",
     "optax.contrib.dpsgd": "optimizer: Unlike other transforms, ",

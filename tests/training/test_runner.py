@@ -27,7 +27,7 @@ from rnnbench.training.step import RunState
 
 Compose = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
-RECORDS = ("runs", "metrics", "scores", "gradient_flow")
+RECORDS = ("runs.arrow", "metrics.parquet", "scores.parquet", "gradient_flow.parquet")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def output(tmp_path: Path) -> str:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / f"{name}.parquet").read_bytes() for name in RECORDS}
+    return {name: (folder / name).read_bytes() for name in RECORDS}
 
 
 def test_a_run_records_itself(compose: Compose, output: str) -> None:
