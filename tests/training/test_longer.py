@@ -20,7 +20,7 @@ from rnnbench.records.writer import Records
 from rnnbench.tasks import Adding
 from rnnbench.training import runner
 from rnnbench.training.checkpoints import Checkpoints
-from rnnbench.training.program import program
+from rnnbench.training.trained import load_job
 from tests.helpers import optax_promotion
 from tests.records.jobs import contents
 
@@ -68,14 +68,8 @@ def folder(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def params(folder: Path, configs: list[Config]) -> object:
-    shared = program(configs)
-    checkpoints = Checkpoints(folder / "checkpoints", 0.0)
-    try:
-        restored = checkpoints.restore(shared.abstract_states)
-    finally:
-        checkpoints.close()
-    assert restored is not None
-    return jax.device_get((restored[0], restored[1].params, restored[1].opt_state))
+    job = load_job(folder, configs)
+    return jax.device_get((job.step, job.states.params, job.states.opt_state))
 
 
 @pytest.mark.parametrize(
