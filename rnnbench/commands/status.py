@@ -82,11 +82,11 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     busy = 0
     for job in sorted(job_folders(folder)):
         try:
-            rows, provenance = runs_table(job, COLUMNS).to_pylist(), known_provenance(job)
+            table, provenance = runs_table(job, COLUMNS), known_provenance(job)
         except UserError as error:
             tell(f"left out: {error}")
             continue
-        held, complete = is_held(job), is_complete(job, rows)
+        rows, held, complete = table.to_pylist(), is_held(job), is_complete(job, table)
         busy += held and not complete
         for row in rows:
             is_done = complete or row["status"] == "diverged"

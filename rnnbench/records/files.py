@@ -25,13 +25,11 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
     """
     content = pa.BufferReader(read_whole(path))
     try:
-        table = _decoded(path.suffix, content)
+        table = _decoded(path.suffix, content, columns)
     except pa.ArrowException as error:
         raise DamagedError(f"{path} is no file of rnnbench: {error}") from error
-    if missing := set(columns or ()) - set(table.schema.names):
-        raise DamagedError(f"{path} is no file of rnnbench: it has no column {min(missing)!r}")
-    if columns is not None:
-        table = table.select(columns)
+    except KeyError as error:  # a column is missing, or there twice
+        raise DamagedError(f"{path} is no file of rnnbench: {error.args[0]}") from error
     if schema is None:
         return table
     if [(field.name, field.type) for field in table.schema] != [(field.name, field.type) for field in schema]:
@@ -42,12 +40,16 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
     return table.cast(schema)
 
 
-def _decoded(suffix: str, content: pa.BufferReader) -> pa.Table:
-    # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
-    if suffix == ".parquet":
-        return pq.ParquetFile(content).read(use_threads=False)
-    table = pa.ipc.open_file(content).read_all()
-    table.validate(full=True)  # Arrow itself trusts the offsets in a file, which somebody else may have written
+def _decoded(suffix: str, content: pa.BufferReader, columns: list[str] | None) -> pa.Table:
+    if is_arrow := suffix == ".arrow":
+        table = pa.ipc.open_file(content).read_all()
+    else:
+        # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
+        table = pq.ParquetFile(content).read(use_threads=False)
+    if columns is not None:
+        table = table.select(columns)
+    if is_arrow:
+        table.validate(full=True)  # Arrow itself trusts the offsets in a file, which somebody else may have written
     return table
 
 

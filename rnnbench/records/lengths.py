@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rnnbench.errors import UserError
-from rnnbench.records.reader import is_complete, read_table
+from rnnbench.records.reader import read_table
 from rnnbench.records.schemas import COMPLETE
 
 Rows = Sequence[Mapping[str, Any]]
@@ -17,13 +17,19 @@ COLUMNS = ["run_id", "status", "step", "train.steps", "train.eval_every"]
 """The columns of the runs table that say how far its job is trained."""
 
 
-def is_done(folder: Path, rows: Rows, steps: int) -> bool:
-    """Returns whether nothing is left to train when a job's runs are asked for `steps` steps, from its rows.
+def is_done(folder: Path, rows: Rows, complete: bool, steps: int) -> bool:
+    """Returns whether nothing is left to train when a job's runs are asked for `steps` steps.
+
+    Args:
+        folder: the job's folder.
+        rows: the rows of its runs table.
+        complete: whether the job has all that it was last asked for (`reader.is_complete`).
+        steps: training steps.
 
     Raises:
         UserError: see `is_longer`.
     """
-    return is_longer(folder, rows, steps) or (bool(rows) and asked(rows) == steps and is_complete(folder, rows))
+    return is_longer(folder, rows, steps) or (complete and asked(rows) == steps)
 
 
 def is_longer(folder: Path, rows: Rows, steps: int) -> bool:

@@ -1,7 +1,7 @@
 """Reads what a job has recorded, at any time and without its lock."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -31,17 +31,17 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
     return runs_table(Path(folder)).to_pylist()
 
 
-def is_complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Returns whether nothing is left to train, from the rows of the job's runs table.
+def is_complete(folder: Path, runs: pa.Table) -> bool:
+    """Returns whether nothing is left to train, from the job's runs table.
 
     A job whose files are damaged or missing is not complete. They are then named on stderr.
     """
-    if not rows or any(row["status"] not in COMPLETE for row in rows):
+    if not runs.num_rows or not {*runs["status"].to_pylist()} <= {*COMPLETE}:
         return False
-    files = _recorded_files(folder)
+    files = listed(runs)
     for name in (found := _lost(folder, files)):
         tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
-    return not found and not any(as_part(Path(name)) for name in files or ())
+    return not found and not any(as_part(Path(name)) for name in files)
 
 
 def listed(runs: pa.Table) -> list[str]:
@@ -63,15 +63,11 @@ def lost(folder: Path) -> dict[str, int | None]:
 
     The step is None for files that are written again whenever training resumes.
     """
-    return _lost(folder, _recorded_files(folder))
-
-
-def _recorded_files(folder: Path) -> list[str] | None:
-    """Returns the files of tables that a job had recorded; None if its runs table is damaged or missing."""
     try:
-        return listed(read_file(folder / RUNS))
+        files = listed(read_file(folder / RUNS))
     except (FileNotFoundError, DamagedError):
-        return None
+        files = None
+    return _lost(folder, files)
 
 
 def _lost(folder: Path, files: Sequence[str] | None) -> dict[str, int | None]:

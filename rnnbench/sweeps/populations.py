@@ -12,7 +12,7 @@ from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
-from rnnbench.records.lengths import COLUMNS, asked, is_longer, reached
+from rnnbench.records.lengths import COLUMNS, is_done, reached
 from rnnbench.records.reader import is_complete, runs_table
 
 
@@ -31,7 +31,7 @@ class EarlierJob(NamedTuple):
 
     def is_done(self, steps: int) -> bool:
         """Returns whether nothing is left to train when its runs are asked for `steps` steps."""
-        return is_longer(self.folder, self.rows, steps) or (self.is_complete and asked(self.rows) == steps)
+        return is_done(self.folder, self.rows, self.is_complete, steps)
 
 
 class EarlierRuns(NamedTuple):
@@ -49,12 +49,12 @@ class EarlierRuns(NamedTuple):
         found = []
         for folder in job_folders(output) if Path(output).is_dir() else ():
             try:
-                rows = runs_table(folder, COLUMNS).to_pylist()
+                runs = runs_table(folder, COLUMNS)
             except UserError as error:
                 tell(str(error))
                 continue
-            if rows:
-                found.append(EarlierJob(folder, rows, is_complete(folder, rows)))
+            if runs.num_rows:
+                found.append(EarlierJob(folder, runs.to_pylist(), is_complete(folder, runs)))
         jobs: dict[str, list[EarlierJob]] = {}
         for job in sorted(found, key=lambda job: -reached(job.rows)):
             for row in job.rows:

@@ -22,8 +22,8 @@ from rnnbench.records import lengths
 from rnnbench.records.damage import tell
 from rnnbench.records.files import read_whole
 from rnnbench.records.folders import RUNS, job_folder
+from rnnbench.records.reader import is_complete, read_runs, runs_table, table_names
 from rnnbench.records.reader import lost as lost_records
-from rnnbench.records.reader import read_runs, table_names
 from rnnbench.records.schemas import SCHEMAS
 from rnnbench.records.writer import Records, Unrecorded
 from rnnbench.tasks.sentences import SentenceTask
@@ -136,11 +136,12 @@ def _say_unmeasured(folder: Path, config: Config, label: str) -> None:
 def _done(folder: Path, steps: int, label: str) -> list[Row]:
     """Returns the job's rows as of a step, and says so, if there is nothing to train up to there; otherwise none."""
     try:
-        rows = read_runs(folder)
+        runs = runs_table(folder)
     except DamagedError as error:
         tell(str(error))
         return []
-    if not lengths.is_done(folder, rows, steps):
+    rows = runs.to_pylist()
+    if not lengths.is_done(folder, rows, is_complete(folder, runs), steps):
         return []
     longest = lengths.asked(rows)
     found = lengths.as_of(folder, rows, steps) if steps < longest else rows
@@ -209,7 +210,8 @@ class Session:
         self.records.rewind(at, self.runs_table.rows)
         repeats = self.checkpoints.rewind(at)
         if leads and before and lengths.asked(before) != steps:
-            say(f"{self.label}  trained to step {lengths.reached(before)} before: going on from step {step} to {steps}")
+            reached = lengths.reached(before)
+            say(f"{self.label}  trained to step {reached} before: continuing from step {step} to {steps}")
         elif leads and repeats:
             damaged = f"{', '.join(sorted(lost))} damaged or missing: " if lost else ""
             say(f"{self.label}  {damaged}training again from step {step}")

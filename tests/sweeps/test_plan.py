@@ -203,7 +203,7 @@ def test_a_longer_sweep_goes_on_with_the_same_jobs_and_a_shorter_one_is_done(
     assert run_sweep(tiny, tmp_path / "longer", "seed=range(3)", "train.steps=8") == 0
     said = capsys.readouterr().err
     assert "a sweep of 3 runs; 3 to train in 2 jobs" in said
-    assert "trained to step 4 before: going on from step 4 to 8" in said
+    assert "trained to step 4 before: continuing from step 4 to 8" in said
     runs = rnnbench.load_runs(tmp_path / "longer")
     assert list(runs["train.steps"]) == [8, 8, 8]
     assert {*runs.folder[:2]} == folders

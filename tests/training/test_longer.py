@@ -175,7 +175,7 @@ def test_an_interrupted_training_is_continued_for_longer(
         with pytest.raises(KeyboardInterrupt):
             train("longer", 8)
     train("longer", 12)
-    assert "trained to step 4 before: going on from step 4 to 12" in capsys.readouterr().err
+    assert "trained to step 4 before: continuing from step 4 to 12" in capsys.readouterr().err
     train("whole", 12)
     assert records(folder("longer")) == records(folder("whole"))
 
