@@ -1,14 +1,18 @@
 """Makes every test use JAX's strictest promotion rules, and checks shapes and types at every call."""
 
 import os
+from pathlib import Path
 
 # The suite runs one process per core, so no process may use all cores for its linear algebra.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests spend most of their time compiling, so compile with few optimisations.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
-# Programs compiled for tests are not cached.
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+# Most programs are needed by several tests and processes, and again by the next run of the suite. `make clean` deletes
+# them, and `JAX_ENABLE_COMPILATION_CACHE=false` compiles them all again.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "programs"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # No test may reach a wandb account.
 os.environ["WANDB_MODE"] = "offline"
 os.environ.pop("HYDRA_FULL_ERROR", None)

@@ -114,7 +114,7 @@ def bootstrap_median(
     draw = rng.beta(middle + 1, n - middle, size=RESAMPLES)
     after = draw if n % 2 else draw + (1 - draw) * rng.beta(1, n - middle - 1, size=RESAMPLES)
     low, high = (np.sort(values)[np.minimum(n * u, n - 1).astype(int)] for u in (draw, after))
-    medians = np.where(low == high, low, (low + np.where(low == high, 0, high)) / 2)
+    medians = (low + high) / 2
     tail = (1 - confidence) / 2
     return quantile(medians, tail), quantile(medians, 1 - tail)
 
@@ -134,7 +134,7 @@ def survival(labelled: pd.DataFrame) -> pd.DataFrame:
     solved = labelled["solved_at"].notna().to_numpy()
     solved_at = labelled["solved_at"].to_numpy(float, na_value=np.nan)[solved]
     last = labelled["reached"].to_numpy(float)
-    for_ever = max([*last, *solved_at], default=0.0) + 1  # scipy accepts only finite times
+    for_ever = max([*last, *solved_at], default=0.0)  # scipy accepts only finite times
     last = np.where(labelled["status"] == "diverged", for_ever, last)[~solved]
     curve = ecdf(CensoredData(uncensored=solved_at, right=last)).sf
     at = np.isin(curve.quantiles, solved_at)

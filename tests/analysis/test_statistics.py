@@ -65,6 +65,15 @@ def test_the_bootstrap_covers_the_median_as_often_as_it_says() -> None:
     assert 0.90 <= np.mean(hits) <= 0.99
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("size", [5, 6])
+def test_the_bootstrap_is_that_of_all_resamples(size: int, confidence: float) -> None:
+    values = 2.0 ** np.random.default_rng(size).permutation(size)
+    medians = np.median(values[np.array(list(itertools.product(range(size), repeat=size)))], axis=1)
+    expected = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    assert statistics.bootstrap_median(values, confidence) == tuple(expected)
+
+
 def test_five_seeds_give_their_range_and_fewer_no_interval() -> None:
     """The range of n seeds holds the true median in a share of 1 - 2^(1-n): .94 of 5, but .88 of 4."""
     rng = np.random.default_rng(3)
@@ -181,8 +190,10 @@ def test_a_diverged_run_is_the_worst_and_not_left_out() -> None:
     three = runs(**{"final.accuracy": [0.9, 0.8, 0.99], "status": ["finished", "finished", "diverged"]})
     [row] = statistics.summarize(label_runs(three)).to_dict("records")
     assert (row["median"], row["finished"], row["diverged"]) == (0.8, 2, 1)
+    np.testing.assert_allclose((row["q25"], row["q75"]), (-np.inf, 0.85))
     [row] = statistics.summarize(label_runs(three.assign(score_goal="min"))).to_dict("records")
     assert row["median"] == 0.9
+    np.testing.assert_allclose((row["q25"], row["q75"]), (0.85, np.inf))
 
 
 def test_running_runs_are_left_out() -> None:
@@ -205,6 +216,21 @@ def test_pairs_are_of_the_same_seed() -> None:
     assert (row["better"], row["equal"], row["worse"]) == (0, 0, 6)
     np.testing.assert_allclose([row["difference"], row["low"], row["high"]], -0.1)
     np.testing.assert_allclose(row["p"], 2 / 2**6)  # all signs equal
+
+
+@pytest.mark.parametrize(("goal", "counts"), [("max", (2, 1, 3)), ("min", (3, 1, 2))])
+def test_pairs_are_counted_by_the_goal_of_the_task(goal: str, counts: tuple[int, int, int]) -> None:
+    both = runs(
+        **{
+            "model.name": ["lstm"] * 6 + ["gru"] * 6,
+            "seed": [*range(6), *range(6)],
+            "score_goal": goal,
+            "final.accuracy": [0.5] * 6 + [0.1, 0.4, 0.5, 0.6, 0.7, 0.8],
+        }
+    )
+    [row] = statistics.paired(label_runs(both)).to_dict("records")
+    assert (row["better"], row["equal"], row["worse"]) == counts
+    np.testing.assert_allclose(row["difference"], np.median([0.4, 0.1, 0, -0.1, -0.2, -0.3]))
 
 
 def test_in_a_pair_the_diverged_run_lost() -> None:
@@ -260,6 +286,17 @@ def test_tuning_is_done_for_each_cell() -> None:
     assert dict(zip(chosen["model.name"], chosen["optimizer.learning_rate"], strict=True)) == {
         "lstm": 0.001,
         "gru": 0.01,
+    }
+
+
+def test_tuning_is_done_for_each_task_and_by_its_goal() -> None:
+    """Each task has a setting that the other lacks. For the adding problem, the smallest error is the best."""
+    copy = grid({("lstm", 0.001): [0.6, 0.6], ("lstm", 0.01): [0.5, 0.5]}).assign(**{"task.symbols": 8.0})
+    adding = copy.assign(**{"task.name": "adding", "task.symbols": np.nan, "task.length": 50.0, "score_goal": "min"})
+    chosen = statistics.tuned(pd.concat([copy, adding]), "optimizer.learning_rate", {0})
+    assert dict(zip(chosen["task.name"], chosen["optimizer.learning_rate"], strict=True)) == {
+        "copy": 0.001,
+        "adding": 0.01,
     }
 
 

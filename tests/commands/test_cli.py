@@ -50,9 +50,11 @@ def training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Training:
     return stand_in
 
 
-def in_process_of_its_own(*argv: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+def in_process_of_its_own(*argv: str, cwd: Path = ROOT, **env: str | None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *argv]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | env
+    environment = {
+        name: value for name, value in {**os.environ, "PYTHONPATH": str(ROOT), **env}.items() if value is not None
+    }
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -310,7 +312,7 @@ def test_a_target_in_the_current_folder_is_found(tmp_path: Path, entry: list[str
 
 def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path: Path) -> None:
     kept = tmp_path / "cache" / "rnnbench" / "programs"
-    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env = {"JAX_COMPILATION_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     def files(*argv: str) -> set[str]:
         done = in_process_of_its_own(
@@ -328,7 +330,7 @@ def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path:
 
 def test_a_cache_folder_that_cannot_be_made_is_no_error(tiny: list[str], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    env = {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env = {"JAX_COMPILATION_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = in_process_of_its_own("-m", "rnnbench", *tiny, f"output={tmp_path / 'out'}", **env)
     assert done.returncode == 0, done.stderr
 
