@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from campaign import write_result
+
 from rnnbench.errors import UserError
 from rnnbench.records.folders import job_folders
 
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000, help="training steps (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("results/reliability"))
     options = parser.parse_args()
+    began = time.monotonic()
     output, steps = options.output / "long", options.steps
     shutil.rmtree(output, ignore_errors=True)
     samples = watch(output, steps)
@@ -105,9 +108,8 @@ def main() -> None:
         "files": result["most_files"] <= MAX_FILES,
     }
     result["missed"] = [name for name, met in aims.items() if not met]
-    path = options.output / "long.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{json.dumps(result)}\nwritten: {path}; aims missed: {result['missed'] or 'none'}")
+    print(f"{json.dumps(result)}\naims missed: {result['missed'] or 'none'}")
+    write_result(options.output / "long.json", result, began)
     sys.exit(bool(result["missed"]))
 
 

@@ -18,9 +18,12 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
+
+from campaign import write_result
 
 PARTS = {
     "cells": (["rnnbench/cells"], ["tests/cells"]),
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the places (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("results/reliability"))
     options = parser.parse_args()
+    began = time.monotonic()
     copy = (options.output / "mutants" / "copy").resolve()
     if not copy.exists():
         subprocess.run(["git", "worktree", "add", "--detach", copy, "HEAD"], check=True)
@@ -103,9 +107,7 @@ def main() -> None:
         print(*outcomes["survived"], sep="\n")
         result[part] = {outcome: len(found) for outcome, found in sorted(outcomes.items())}
         print(f"{part}: {result[part]}")
-    path = options.output / "mutants.json"
-    path.write_text(json.dumps({"seed": options.seed, "outcomes": result}, indent=1) + "\n")
-    print(f"written: {path}")
+    write_result(options.output / "mutants.json", {"seed": options.seed, "outcomes": result}, began)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
 """Reads ten thousand runs: `python experiments/reliability/scale.py`.
 
 One run of each cell is trained, and copied under other seeds and ids, with scores that are shifted at random. The
-copies are written in two ways: a folder for each run, the most files that so many runs can have, and 100 runs in a
-folder. Then the commands that read results are timed as a user gives them, with the time in which Python starts, and
-the page is weighed. At last, one run's tables are made longer and longer.
+copies are written in two ways (`--in-folder`): a folder for each run, the most files that so many runs can have, and
+100 runs in a folder. Then the commands that read results are timed as a user gives them, with the time in which Python
+starts, and the page is weighed. At last, one run's tables are made longer and longer.
 
 The aims: `status`, `compare` and `load_runs` take less than 5 s each, the page has less than 15 MB, and the time to
 read a run's table is proportional to its rows.
 """
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -24,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
+from campaign import tracked, write_result
 
 import rnnbench
 from rnnbench.analysis.tables import load_metrics, load_runs
@@ -77,7 +74,7 @@ def write(output: Path, templates: Sequence[Template], runs: int, in_folder: int
     """
     # Nothing here has to survive a power cut, and waiting for the disk would take most of the time.
     files.os.fsync = lambda descriptor: None
-    for number in track(range(runs // in_folder), f"{runs} runs, {in_folder} in a folder"):
+    for number in tracked(range(runs // in_folder), f"{runs} runs, {in_folder} in a folder"):
         template = templates[number % len(templates)]
         copies = [
             template.copy(f"{number * in_folder + member:012x}", number * in_folder + member, draw)
@@ -135,19 +132,21 @@ def main() -> None:
     """Writes the runs, reads them, prints the result and writes it to a file."""
     parser = argparse.ArgumentParser(description="How long it takes to read very many runs.")
     parser.add_argument("--runs", type=int, default=10_000, help="number of runs (default: %(default)s)")
+    parser.add_argument("--in-folder", type=int, nargs="+", default=[1, 100], help="runs in a folder (default: 1 100)")
     parser.add_argument("--times", type=int, default=3, help="how often each is timed (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the scores (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("results/reliability"))
     options = parser.parse_args()
+    began = time.monotonic()
     draw = np.random.default_rng(options.seed)
     root = options.output / "scale"
     shutil.rmtree(root, ignore_errors=True)
     rnnbench.train(rnnbench.compose_sweep(*OVERRIDES, f"output={root / 'templates'}"))
     templates = [Template(folder) for folder in sorted(job_folders(root / "templates"))]
-    result: dict[str, Any] = {"runs": options.runs, "seed": options.seed, "cores": os.cpu_count(), "seconds": {}}
-    result |= {"processor": platform.machine(), "rows": sum(t.num_rows for t in templates[0].tables.values())}
+    rows = sum(table.num_rows for table in templates[0].tables.values())
+    result: dict[str, Any] = {"runs": options.runs, "seed": options.seed, "rows_of_a_run": rows, "seconds": {}}
     missed = []
-    for in_folder in (1, 100):
+    for in_folder in options.in_folder:
         output = root / f"by-{in_folder}"
         write(output, templates, options.runs, in_folder, draw)
         assert len(load_runs(output)) == options.runs // in_folder * in_folder
@@ -160,9 +159,8 @@ def main() -> None:
     result["seconds_by_rows"] = {str(rows): s for rows, s in lengths(root / "lengths", templates[0], options.times)}
     print(f"rows of a run, and seconds: {result['seconds_by_rows']}")
     result["missed"] = missed
-    path = options.output / "scale.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {path}; aims missed: {missed or 'none'}")
+    print(f"aims missed: {missed or 'none'}")
+    write_result(options.output / "scale.json", result, began)
     sys.exit(bool(missed))
 
 
