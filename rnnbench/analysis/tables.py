@@ -134,8 +134,6 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
 
 def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
     """Returns the jobs under `path` that have runs, in the order of their paths. Each run is in one of them."""
-    if not path.exists():
-        raise UserError(f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)")
     folders = sorted(job_folders(path))
     tables, errors = [], []
     for folder in folders:  # one by one: threads would only contend for the interpreter

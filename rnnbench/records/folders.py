@@ -32,10 +32,14 @@ def job_folders(path: str | Path) -> Iterator[Path]:
     """Yields the job folders at or below `path`. Job folders are not nested.
 
     Raises:
-        UserError: `path` is not a folder, or cannot be read.
+        UserError: there is no such folder, it is a file, or it cannot be read.
     """
     try:
         entries = list(os.scandir(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)"
+        ) from error
     except NotADirectoryError as error:
         raise UserError(f"{path} is a file; expected a folder that rnnbench wrote") from error
     except OSError as error:
