@@ -25,7 +25,7 @@ class ModelConfig:
     name: str = key(MISSING, help="what records and figures call it")
     cell: dict[str, Any] = key(MISSING, help="the cell, by _target_ and its arguments")
     hidden_size: int = key(64, help="features of the recurrent state of a layer", least=1)
-    num_layers: int = key(1, help="recurrent layers", least=1)
+    num_layers: int = key(1, help="recurrent layers; each is compiled, so many take long", least=1, below=101)
     embedding_size: int = key(32, help="features of a token, where the inputs are tokens", least=1)
     remat_every: int | None = key(
         None,
