@@ -1,7 +1,16 @@
-"""`python -m rnnbench`."""
+"""`python -m rnnbench`, and the script `rnnbench`."""
 
 import sys
 
-from rnnbench.commands.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs the command line and returns its exit code; Ctrl-C while modules are imported shows no traceback."""
+    try:
+        from rnnbench.commands import cli
+    except KeyboardInterrupt:
+        return 130
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,9 @@
 The same sweep is trained twice: once undisturbed, and once by processes that get a signal at a random moment, each
 followed by the same command. Then every recorded table and every parameter of the two must be the same bits. If the
 sweep ends before all signals are sent, another one with the next seeds begins.
+
+Each difference is a fault. So is a traceback, except of Python itself before it imports rnnbench, and a process that
+SIGINT or SIGTERM has not ended within `PATIENCE` seconds.
 """
 
 import argparse
@@ -14,6 +17,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 from campaign import differences, write_result
 
@@ -33,6 +38,9 @@ OVERRIDES = [
 
 SEEDS = 18
 
+PATIENCE = 15.0
+"""Seconds that a process may take to save and end: ten for the end of a segment, and the time to save it."""
+
 
 def command(output: Path, first_seed: int) -> list[str]:
     """Returns the command of the sweep of `SEEDS` seeds."""
@@ -40,8 +48,20 @@ def command(output: Path, first_seed: int) -> list[str]:
     return [sys.executable, "-m", "rnnbench", *OVERRIDES, seeds, f"output={output}"]
 
 
-def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, draw: random.Random) -> list[int]:
-    """Runs the sweep until it ends by itself, and sends up to `most` signals. Returns the exit codes.
+class Sent(NamedTuple):
+    """A signal that was sent to a process.
+
+    Attributes:
+        code: the exit code.
+        seconds: how long the process took to end.
+    """
+
+    code: int
+    seconds: float
+
+
+def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, draw: random.Random) -> list[Sent]:
+    """Runs the sweep until it ends by itself, and sends up to `most` signals. Returns these.
 
     Args:
         output: where the sweep is recorded.
@@ -50,19 +70,26 @@ def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, 
         most: how many signals to send.
         draw: draws the moments.
     """
-    codes: list[int] = []
+    sent: list[Sent] = []
     while True:
         with open(output.with_suffix(".log"), "a") as log:
             process = subprocess.Popen(command(output, first_seed), stdout=log, stderr=log, start_new_session=True)
             try:
-                process.wait(draw.uniform(0, 15) if len(codes) < most else None)
+                process.wait(draw.uniform(0, 15) if len(sent) < most else None)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, number)
-                codes.append(process.wait())
+                at = time.monotonic()
+                sent.append(Sent(process.wait(), time.monotonic() - at))
                 continue
         if process.returncode != 0:
             raise SystemExit(f"the sweep ended with exit code {process.returncode}; {log.name} says why")
-        return codes
+        return sent
+
+
+def tracebacks(said: str) -> list[str]:
+    """Returns the tracebacks in what processes have said, except those of Python before it imports rnnbench."""
+    found = said.split("Traceback")[1:]
+    return [text[:2000] for text in found if "<frozen" not in text or "rnnbench/" in text]
 
 
 def main() -> None:
@@ -74,7 +101,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/reliability"))
     options = parser.parse_args()
     number, draw = signal.Signals[f"SIG{options.signal}"], random.Random(options.seed)
-    sent: list[int] = []
+    sent: list[Sent] = []
     found: list[str] = []
     sweeps = 0
     began = time.monotonic()
@@ -83,19 +110,25 @@ def main() -> None:
         undisturbed, killed = (options.output / f"{name}-{first_seed}" for name in ("undisturbed", "killed"))
         for folder in (undisturbed, killed):
             shutil.rmtree(folder, ignore_errors=True)
+            folder.with_suffix(".log").unlink(missing_ok=True)
         options.output.mkdir(parents=True, exist_ok=True)
         disturbed(undisturbed, first_seed, number, 0, draw)
         sent += disturbed(killed, first_seed, number, options.times - len(sent), draw)
         found += differences(undisturbed, killed)
+        found += tracebacks(killed.with_suffix(".log").read_text())
         sweeps += 1
-        print(f"{len(sent)} of {options.times} signals sent, {sweeps * 3 * SEEDS} runs, differences: {found or 'none'}")
+        print(f"{len(sent)} of {options.times} signals sent, {sweeps * 3 * SEEDS} runs, faults: {found or 'none'}")
+    found += [f"{one.seconds:.0f} s to end, exit code {one.code}" for one in sent if one.seconds > PATIENCE]
+    codes, seconds = [one.code for one in sent], sorted(one.seconds for one in sent)
     result = {
         "signal": options.signal,
         "seed": options.seed,
         "sent": len(sent),
-        "exit_codes": {str(code): sent.count(code) for code in sorted(set(sent))},
+        "exit_codes": {str(code): codes.count(code) for code in sorted(set(codes))},
+        "seconds_to_end": {"median": round(median(seconds), 1), "largest": round(seconds[-1], 1)},
         "runs": sweeps * 3 * SEEDS,
-        "differences": found,
+        "faults": found,
+        "verdict": "fail" if found else "pass",
     }
     write_result(options.output / f"{options.signal.lower()}.json", result, began)
     sys.exit(bool(found))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from rnnbench.commands import COMMANDS, train
 from rnnbench.config.messages import describe, did_you_mean, wants_traceback
 from rnnbench.errors import UserError
-from rnnbench.training.stopping import Stopped, sigterm_interrupts
+from rnnbench.training.stopping import Stopped, interruptible
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _current_folder_importable(), sigterm_interrupts():
+        with _current_folder_importable(), interruptible():
             is_command = bool(argv) and _is_bare_word(argv[0])
             code = _command(argv[0], argv[1:]) if is_command else train.main(argv)
             sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,16 +30,28 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Makes SIGTERM raise `Stopped` in the block, as Ctrl-C raises KeyboardInterrupt."""
-    if not _is_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
+def interruptible() -> Iterator[None]:
+    """Makes Ctrl-C and SIGTERM raise `Stopped` in the block, sooner or later.
+
+    Python drops an exception that is raised in a callback of its garbage collector, such as JAX has one, or in a
+    `__del__`. The signal is then raised again until it gets through.
+    """
+    before: dict[int, Any] = {}
+    hook = sys.unraisablehook
+
+    def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
+        if isinstance(dropped.exc_value, Stopped):
+            threading.Timer(0.01, signal.raise_signal, [dropped.exc_value.exit_code - 128]).start()
+        else:
+            hook(dropped)
+
+    _replace(before, _interrupt, lambda handler: handler in (signal.default_int_handler, signal.SIG_DFL))
+    sys.unraisablehook = raise_again
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.unraisablehook = hook
+        _restore(before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

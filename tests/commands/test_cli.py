@@ -298,7 +298,7 @@ def test_starting_imports_nothing_heavy() -> None:
     "entry",
     [
         ["-m", "rnnbench"],
-        ["-c", "import sys; sys.path[0:1] = []; from rnnbench.commands import cli; sys.exit(cli.main())"],
+        ["-c", "import sys; sys.path[0:1] = []; from rnnbench.__main__ import main; sys.exit(main())"],
     ],
     ids=["python -m", "console script"],
 )
@@ -308,6 +308,19 @@ def test_a_target_in_the_current_folder_is_found(tmp_path: Path, entry: list[str
     done = in_process_of_its_own(*entry, "model.cell._target_=mycell.MyCell", cwd=tmp_path)
     message = "mycell needs the package a_package_that_is_not_there, which is not installed"
     assert (done.returncode, done.stderr) == (2, f"rnnbench: error: model.cell._target_: {message}\n")
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback() -> None:
+    code = (
+        "import sys, signal; from rnnbench import __main__; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'hydra': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.exit(__main__.main())"
+    )
+    done = in_process_of_its_own("-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_compiled_programs_are_kept_for_the_next_time(tiny: list[str], tmp_path: Path) -> None:

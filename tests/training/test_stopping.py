@@ -1,7 +1,9 @@
 """A signal while a job trains: what is saved, what is said, and whose handlers stay."""
 
 import contextlib
+import gc
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import rnnbench
 from rnnbench.config.schema import Config
 from rnnbench.training import runner, stopping
 from rnnbench.training.program import Program
-from rnnbench.training.stopping import Stopped, Stopping, delayed, sigterm_interrupts
+from rnnbench.training.stopping import Stopped, Stopping, delayed, interruptible
 
 Compose = Callable[..., Config]
 LONG = ["train.steps=24", "train.eval_every=4", "train.checkpoint_seconds=1000"]
@@ -94,7 +96,7 @@ def test_handlers_of_others_stay() -> None:
     caught: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
     try:
-        with sigterm_interrupts(), Stopping(lambda: 0, print) as stop:
+        with interruptible(), Stopping(lambda: 0, print) as stop:
             signal.raise_signal(signal.SIGTERM)
             assert stop.asked is None
     finally:
@@ -103,7 +105,7 @@ def test_handlers_of_others_stay() -> None:
 
 
 def test_sigterm_interrupts_a_command_that_trains_nothing() -> None:
-    with pytest.raises(KeyboardInterrupt) as error, sigterm_interrupts():
+    with pytest.raises(KeyboardInterrupt) as error, interruptible():
         signal.raise_signal(signal.SIGTERM)
     assert (error.value.exit_code, str(error.value)) == (143, "")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -112,9 +114,32 @@ def test_sigterm_interrupts_a_command_that_trains_nothing() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_delayed_signal_comes_at_the_end(number: int) -> None:
     order = []
-    with contextlib.suppress(KeyboardInterrupt), sigterm_interrupts():
+    with contextlib.suppress(KeyboardInterrupt), interruptible():
         with delayed():
             signal.raise_signal(number)
             order.append("the end of the block")
         order.append("what follows")
     assert order == ["the end of the block"]
+
+
+@pytest.mark.parametrize("number", stopping.SIGNALS)
+def test_a_signal_in_a_callback_of_the_garbage_collector_gets_through(
+    number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """JAX has such a callback. Python prints what it raises as `Exception ignored in`, and goes on."""
+    calls: list[str] = []
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        calls.append(phase)
+        if len(calls) == 1:
+            signal.raise_signal(number)
+
+    gc.callbacks.append(callback)
+    try:
+        with pytest.raises(Stopped) as error, interruptible():
+            _ = gc.collect(), time.sleep(10)
+    finally:
+        gc.callbacks.remove(callback)
+    assert calls
+    assert error.value.exit_code == 128 + number
+    assert capfd.readouterr().err == ""
