@@ -4,13 +4,14 @@ The same sweep is trained twice: once undisturbed, and once by processes that ge
 followed by the same command. Then every recorded table and every parameter of the two must be the same bits. If the
 sweep ends before all signals are sent, another one with the next seeds begins.
 
-Each difference is a fault. So is a traceback, except of Python itself before it imports rnnbench, and a process that
+Each difference is a fault. So is a traceback, except of Python itself before it runs the command, and a process that
 SIGINT or SIGTERM has not ended within `PATIENCE` seconds.
 """
 
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -87,9 +88,9 @@ def disturbed(output: Path, first_seed: int, number: signal.Signals, most: int, 
 
 
 def tracebacks(said: str) -> list[str]:
-    """Returns the tracebacks in what processes have said, except those of Python before it imports rnnbench."""
-    found = said.split("Traceback")[1:]
-    return [text[:2000] for text in found if "<frozen" not in text or "rnnbench/" in text]
+    """Returns the tracebacks in what processes have said, except those of Python before it runs a command."""
+    own = re.compile(r"rnnbench/(?!__init__\.py)")  # Python imports the package, then its module __main__
+    return [text[:2000] for text in said.split("Traceback")[1:] if "<frozen" not in text or own.search(text)]
 
 
 def main() -> None:

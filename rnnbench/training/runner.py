@@ -330,4 +330,10 @@ def _medians(metrics: pa.Table, shown: Mapping[str, tuple[str, str]]) -> dict[st
 
 
 def _probes(names: Sequence[str], path: str) -> list[Probe]:
-    return [make_probe(name, f"{path}.{i}") for i, name in enumerate(names)]
+    return [_probe(name, f"{path}.{i}") for i, name in enumerate(names)]
+
+
+@functools.lru_cache(maxsize=64)
+def _probe(name: str, path: str) -> Probe:
+    """Returns a probe, the same object for every job: by it a program finds what it has compiled for the probe."""
+    return make_probe(name, path)

@@ -75,6 +75,17 @@ def test_members_are_their_solo_runs(compose: Compose, members: int) -> None:
     assert not np.allclose(together["loss"][0], together["loss"][1])
 
 
+def test_jobs_that_share_a_program_compile_its_probes_once(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced = []
+    measure = GradientFlow.measure
+    monkeypatch.setattr(GradientFlow, "measure", lambda *arguments: traced.append(1) or measure(*arguments))
+    for seed in range(3):
+        runner.train(compose("model=gru", "model.hidden_size=3", f"seed={seed}", f"output={tmp_path}"))
+    assert traced == [1]
+
+
 def test_a_member_that_diverges_leaves_the_others_alone(compose: Compose) -> None:
     configs = [dataclasses.replace(compose(), seed=seed) for seed in range(2)]
     shared = program(configs, jax.local_devices()[:1])
