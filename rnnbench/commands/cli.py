@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from rnnbench.commands import COMMANDS, train
 from rnnbench.config.messages import describe, did_you_mean, wants_traceback
 from rnnbench.errors import UserError
-from rnnbench.training.stopping import Stopped, interruptible
+from rnnbench.training.stopping import Stopped, interruptible, signal_behind
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes that shells use for processes ended by Ctrl-C or by a closed pipe."""
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
+        if (stop := signal_behind(error)) is not None:
+            return _stopped(stop)
         if wants_traceback():
             traceback.print_exception(error)
         message, code = describe(error)

@@ -19,6 +19,7 @@ from rnnbench.config.messages import TRACEBACK, describe, describe_stumble, want
 from rnnbench.config.overrides import check_keys
 from rnnbench.config.parse import parse_members
 from rnnbench.errors import BusyError, Failure, UserError
+from rnnbench.training.stopping import signal_behind
 
 SWEEPER = "hydra_plugins.folding.FoldingSweeper"
 """The sweeper that `conf/config.yaml` selects."""
@@ -131,6 +132,8 @@ class _TaskFunction:
 
             runner.train(*configs)
         except Exception as error:
+            if (stop := signal_behind(error)) is not None:
+                raise stop from None
             if job.mode != RunMode.MULTIRUN:
                 self.error = error
                 return None

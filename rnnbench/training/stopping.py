@@ -54,6 +54,18 @@ def interruptible() -> Iterator[None]:
         _restore(before)
 
 
+def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Returns the signal in whose course an error was raised, if any.
+
+    A signal can leave a library in a state in which it raises an error of its own, OmegaConf in the middle of building
+    a node for example. The command has been stopped nevertheless.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Stopped("", number)
 

@@ -1,6 +1,7 @@
 """The command line: what it runs, what it prints and how it fails, with a stand-in for training."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,12 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra.errors import ConfigCompositionException
 
 import rnnbench
 import rnnbench.training
 from rnnbench.commands import cli
 from rnnbench.config.schema import Config
 from rnnbench.errors import DivergedError, UserError
+from rnnbench.training.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,14 +167,42 @@ def test_the_traceback_is_there_for_the_asking(
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
 
 
-def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(config: Config) -> None:
-        raise KeyboardInterrupt
+def interrupted(config: Config) -> None:
+    raise KeyboardInterrupt
 
+
+def interrupted_within_a_library(config: Config) -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        raise AttributeError("half built")  # as OmegaConf does
+
+
+@pytest.mark.parametrize("fail", [interrupted, interrupted_within_a_library])
+def test_interrupted(training: Training, capsys: pytest.CaptureFixture[str], fail: Callable[[Config], None]) -> None:
     training.fail = fail
     assert cli.main(["-m", "seed=0,1", "population.max_size=1"]) == 130
     assert len(training.configs) == 1
     assert "the same command resumes" in capsys.readouterr().err
+
+
+def test_a_signal_that_becomes_another_error_still_stops_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra may be composing when the signal comes, and wraps what OmegaConf makes of it."""
+
+    def compose(*_: object) -> None:
+        try:
+            try:
+                raise Stopped("", signal.SIGTERM)
+            finally:
+                raise AttributeError("half built")
+        except AttributeError as error:
+            raise ConfigCompositionException from error
+
+    monkeypatch.setattr(cli.train, "main", compose)
+    assert cli.main(["seed=1"]) == 143
+    assert capsys.readouterr().err == "\nrnnbench: stopped; the same command resumes from what is saved\n"
 
 
 @pytest.mark.parametrize(
