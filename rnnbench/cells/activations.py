@@ -19,6 +19,9 @@ def identity(z: Array) -> Array:
     return z
 
 
+ACTIVATIONS: dict[str, Activation] = {"tanh": tanh, "relu": relu, "identity": identity}
+"""The activations that cells without gates offer, by name."""
+
 _SLOPES: dict[Activation, Callable[[Array], Array]] = {
     sigmoid: lambda a: a * (1 - a),
     tanh: lambda a: 1 - a * a,

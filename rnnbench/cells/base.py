@@ -21,17 +21,22 @@ zeros = jax.nn.initializers.zeros
 States = tuple[Array, ...]
 
 
-class CellOptions(TypedDict, total=False):
-    """Options that a subclass passes on to `GatedCell`, as `**options: Unpack[CellOptions]`.
+class KernelOptions(TypedDict, total=False):
+    """Options that a subclass with other biases passes on to `GatedCell`, as `**options: Unpack[KernelOptions]`."""
+
+    kernel_init: ByGate
+    recurrent_kernel_init: ByGate
+    param_dtype: Any
+    rngs: Required[nnx.Rngs]
+
+
+class CellOptions(KernelOptions, total=False):
+    """Options that any other subclass passes on to `GatedCell`, as `**options: Unpack[CellOptions]`.
 
     `bias_init` is not one of them, because many cells combine it with an option of their own.
     """
 
-    kernel_init: ByGate
-    recurrent_kernel_init: ByGate
     use_bias: bool
-    param_dtype: Any
-    rngs: Required[nnx.Rngs]
 
 
 class GatedCell(nnx.RNNCellBase):
@@ -194,9 +199,16 @@ class GatedCell(nnx.RNNCellBase):
         """Names of the gates with a recurrent bias, in the order of their blocks in `recurrent_bias`."""
         return tuple(name for name in self.blocks if self.gates[name].recurrent_bias)
 
+    def effective(self, kernel: Float[Array, "hidden gate"]) -> Float[Array, "hidden gate"]:
+        """Returns U of a gate from its parameter; by default the parameter itself.
+
+        A cell overrides this to constrain U, to an orthogonal matrix for example. It is computed once for a sequence.
+        """
+        return kernel
+
     def recurrent_kernels(self) -> dict[str, Float[Array, "hidden gate"]]:
         """Returns U of every recurrent gate by name."""
-        return _by_name(self.recurrent, self.recurrent_kernel)
+        return {name: self.effective(part) for name, part in _by_name(self.recurrent, self.recurrent_kernel).items()}
 
     def recurrent_biases(self) -> dict[str, Float[Array, " gate"]]:
         """Returns by name the recurrent bias of every gate that has one."""

@@ -4,12 +4,10 @@ from typing import Literal, Unpack
 
 from jaxtyping import Array, Float
 
-from rnnbench.cells.activations import identity, relu, tanh
+from rnnbench.cells.activations import ACTIVATIONS
 from rnnbench.cells.base import CellOptions, GatedCell, zeros
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate
-
-_ACTIVATIONS = {"tanh": tanh, "relu": relu, "identity": identity}
 
 
 class VanillaRNN(GatedCell):
@@ -46,7 +44,7 @@ class VanillaRNN(GatedCell):
     @property
     def gates(self) -> dict[str, Gate]:
         """The only gate, named after the hidden state that it becomes."""
-        return {"hidden": Gate(_ACTIVATIONS[self.activation])}
+        return {"hidden": Gate(ACTIVATIONS[self.activation])}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
         """Returns h_t, which is the activated gate itself."""

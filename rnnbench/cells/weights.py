@@ -39,14 +39,11 @@ def arrange(cell: GatedCell, activation: BlockActivation) -> Weights:
     width, names = cell.gate_features, projected(cell)
     split = len(cell.joint) * width
     kernel = cell.kernel[...]
-    recurrent = (
-        jnp.zeros((cell.hidden_features, 0), kernel.dtype)
-        if cell.recurrent_kernel is None
-        else cell.recurrent_kernel[...]
-    )
     bias = (jnp.zeros(kernel.shape[1], kernel.dtype) if cell.bias is None else cell.bias[...])[None]
     kernels, biases = cell.recurrent_kernels(), cell.recurrent_biases()
-    joint = jnp.concatenate([recurrent[:, :split], kernel[:, :split], bias[:, :split]])
+    empty = jnp.zeros((cell.hidden_features, 0), kernel.dtype)
+    recurrent = jnp.concatenate([empty, *(kernels[name] for name in cell.joint)], axis=1)
+    joint = jnp.concatenate([recurrent, kernel[:, :split], bias[:, :split]])
     return Weights(
         joint=joint * jnp.repeat(jnp.asarray(activation.scales, joint.dtype), width)[None],
         from_input=jnp.concatenate([kernel[:, split:], bias[:, split:]]),

@@ -72,7 +72,7 @@ class Program:
         tasks: each member's task; the same for all, unless a number of the task is folded.
         test_sets: each member's test set, as NumPy arrays.
         template: the members' model, with shapes and types in place of arrays.
-        predict: maps one member's parameters, inputs and mask to the outputs.
+        predict: maps one member's parameters and numbers, inputs and mask to the outputs.
     """
 
     def __init__(self, configs: Sequence[Config], devices: Sequence[jax.Device]):
@@ -113,7 +113,7 @@ class Program:
         self._evaluate_chunks = jax.jit(evaluate)
         self._measuring: dict[tuple[Probe, int, int], tuple[Callable, Example]] = {}
         self._segment_compiled: Any = None
-        self.predict = jax.jit(lambda params, inputs, mask: self.model(params)(inputs, mask)[0])
+        self.predict = jax.jit(lambda params, numbers, inputs, mask: self.model(params, numbers)(inputs, mask)[0])
 
     def compile(self) -> None:
         """Compiles the segment ahead of time, so that it can never be recompiled between segments.
@@ -213,9 +213,15 @@ class Program:
         own = numbers_of(numbers, "task")
         return partial(self.config.task, "task")(**own) if own else self.tasks[0]
 
-    def model(self, params: PyTree) -> Model:
-        """Returns the model with one member's parameters."""
-        return self.structure.model(params)
+    def model(self, params: PyTree, numbers: Numbers) -> Model:
+        """Returns the model with one member's parameters and numbers."""
+        return self._structure_of(numbers).model(params)
+
+    def _structure_of(self, numbers: Numbers) -> Structure:
+        """Returns the structure of a member's model, whose cells may keep some of the member's numbers."""
+        if not numbers_of(numbers, "model.cell"):
+            return self.structure
+        return _structure(self._build(jax.random.key(0), numbers))
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
         """Maps a function of one member, and of shared arguments, over the members that each device holds.
@@ -247,12 +253,13 @@ class Program:
     def _segment(self, state: RunState) -> tuple[RunState, dict[str, Array]]:
         config = self.config
         optimizer = make_optimizer(config, {})
+        structure = self._structure_of(state.numbers)
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
             weight = state.numbers.get("train.omega", config.train.omega or None)
             return train_step(
                 state,
-                structure=self.structure,
+                structure=structure,
                 task=self._task(state.numbers),
                 optimizer=optimizer,
                 batch_size=config.train.batch_size,
@@ -302,10 +309,10 @@ class Program:
 
     def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> dict[str, Array]:
         params, numbers, which = member
-        task = self._task(numbers)
+        task, model = self._task(numbers), self.model(params, numbers)
 
         def of_chunk(batch: Example) -> dict[str, Array]:
-            outputs = self.model(params)(batch.inputs, batch.mask)[0]
+            outputs = model(batch.inputs, batch.mask)[0]
             return {"loss": jax.vmap(task.loss)(outputs, batch), **jax.vmap(task.metrics)(outputs, batch)}
 
         return lax.map(of_chunk, jax.tree.map(lambda x: x[which], sets))
@@ -336,7 +343,7 @@ class Program:
             def measure(member: tuple[PyTree, Numbers, Array], sets: Example) -> PyTree:
                 params, numbers, which = member
                 batch = jax.tree.map(lambda x: x[which], sets)
-                return probe.measure(self.model(params), self._task(numbers), batch, answer)
+                return probe.measure(self.model(params, numbers), self._task(numbers), batch, answer)
 
             sets = self._place([_probe_set(task, size)[0] for task in self._distinct], P(None))
             self._measuring[probe, size, answer] = jax.jit(self._spread(measure, (P(None),), self.state_spec)), sets

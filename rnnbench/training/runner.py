@@ -302,12 +302,12 @@ class Session:
         runs.finish()
         ids = runs.left()
         probed = self._measure(self.at_end, step, states, ids)
-        whole = distributed.fetch(states.params)
+        whole = distributed.fetch((states.params, states.numbers))
         shown = {}
         for i, (task, run) in enumerate(zip(self.program.tasks, ids, strict=True)):
             if run is not None and isinstance(task, SentenceTask):
-                params = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
-                shown[run] = task.showcase(functools.partial(self.program.predict, params))
+                own = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
+                shown[run] = task.showcase(functools.partial(self.program.predict, *own))
         found = _filled(tables.merged({"showcase": tables.showcase(shown, step)}, *probed))
         self.checkpoints.save(step, states, force=True)
         self.records.finish(runs.rows, found)

@@ -94,7 +94,8 @@ def load_model(folder: str | Path, run_id: str | None = None, allow: Iterable[st
     with Records(job_folder, resolved):
         job = load_job(job_folder, configs)
     place = [id_of(config) for config in job.configs].index(row["run_id"])
-    return job.program.model(jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), jax.device_get(job.states.params)))
+    own = jax.device_get((job.states.params, job.states.numbers))
+    return job.program.model(*jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), own))
 
 
 def load_job(folder: Path, configs: list[Config]) -> TrainedJob:

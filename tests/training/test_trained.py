@@ -40,17 +40,17 @@ def test_a_model_predicts_as_the_final_state_did(
     shared = program(configs)
     batch = shared.tasks[0].test_set(5)
     for place, config in enumerate(configs):
-        expected = shared.predict(_member(final[-1].params, place), batch.inputs, batch.mask)
+        expected = shared.predict(*_member(final[-1], place), batch.inputs, batch.mask)
         for folder in (tmp_path, next(tmp_path.glob("*/provenance.json")).parent):
             model = rnnbench.load_model(folder, run_id(config))
             outputs, states = model(batch.inputs, batch.mask)
             np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
             assert [leaf.shape for leaf in states[0]] == [(5, 4), (5, 4)]
-    assert not np.allclose(expected, shared.predict(_member(final[-1].params, 0), batch.inputs, batch.mask))
+    assert not np.allclose(expected, shared.predict(*_member(final[-1], 0), batch.inputs, batch.mask))
 
 
-def _member(params: PyTree, place: int) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[place], params)
+def _member(states: RunState, place: int) -> tuple[PyTree, PyTree]:
+    return jax.tree.map(lambda leaf: leaf[place], (states.params, states.numbers))
 
 
 def test_which_run_is_meant_must_be_clear(compose: Compose, tmp_path: Path) -> None:
