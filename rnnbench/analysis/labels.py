@@ -2,7 +2,29 @@
 
 from rnnbench.visible import visible
 
-CELLS = {"rnn": "RNN", "irnn": "IRNN", "lstm": "LSTM", "gru": "GRU"}
+CELLS = {
+    "rnn": "RNN",
+    "irnn": "IRNN",
+    "leaky": "leaky RNN",
+    "clockwork": "clockwork RNN",
+    "indrnn": "IndRNN",
+    "antisymmetric": "antisymmetric RNN",
+    "exprnn": "expRNN",
+    "cornn": "coRNN",
+    "lem": "LEM",
+    "lstm": "LSTM",
+    "lstm_peephole": "LSTM with peepholes",
+    "lstm_coupled": "LSTM, coupled gates",
+    "lstm_no_input": "LSTM, no input gate",
+    "lstm_no_forget": "LSTM, no forget gate",
+    "lstm_no_output": "LSTM, no output gate",
+    "lstm_no_output_activation": "LSTM, no output tanh",
+    "lstm_layer_norm": "LSTM, layer norm",
+    "lstm_projected": "LSTM, projected",
+    "slstm": "sLSTM",
+    "janet": "JANET",
+    "gru": "GRU",
+}
 
 ABBREVIATIONS = {"mse"}
 

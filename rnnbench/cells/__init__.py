@@ -6,22 +6,46 @@ Imports JAX and Flax, and from this package only annotations and messages of `co
 """
 
 from rnnbench.cells.activations import identity, relu, sigmoid, tanh
+from rnnbench.cells.antisymmetric import AntisymmetricRNN
 from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.clockwork import ClockworkRNN
+from rnnbench.cells.cornn import CoRNN
+from rnnbench.cells.exprnn import ExpRNN
 from rnnbench.cells.gates import Drive, Gate, Gates
 from rnnbench.cells.gru import GRU
+from rnnbench.cells.indrnn import IndRNN
 from rnnbench.cells.initializers import chrono, identity_matrix
+from rnnbench.cells.janet import JANET
+from rnnbench.cells.layer_norm_lstm import LayerNormLSTM
+from rnnbench.cells.leaky import LeakyRNN
+from rnnbench.cells.lem import LEM
 from rnnbench.cells.lstm import LSTM
+from rnnbench.cells.lstm_variant import LSTMVariant
+from rnnbench.cells.projected_lstm import ProjectedLSTM
+from rnnbench.cells.slstm import SLSTM
 from rnnbench.cells.unroll import plain_unroll, unroll
 from rnnbench.cells.vanilla import VanillaRNN
 
 __all__ = [
     "GRU",
+    "JANET",
+    "LEM",
     "LSTM",
+    "SLSTM",
+    "AntisymmetricRNN",
     "CellOptions",
+    "ClockworkRNN",
+    "CoRNN",
     "Drive",
+    "ExpRNN",
     "Gate",
     "GatedCell",
     "Gates",
+    "IndRNN",
+    "LSTMVariant",
+    "LayerNormLSTM",
+    "LeakyRNN",
+    "ProjectedLSTM",
     "VanillaRNN",
     "chrono",
     "identity",

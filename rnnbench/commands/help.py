@@ -123,8 +123,9 @@ def _value(values: Mapping[str, Any], key: Key) -> Any:
 
 
 def _row(left: str, text: str) -> str:
-    """Returns two columns. The right one is wrapped, and starts on a new line if the left one is too long."""
-    left = f"  {left.rstrip()} ".ljust(LEFT)
+    """Returns two columns. Both are wrapped, and the right one starts on a new line if the left one is too long."""
+    left = textwrap.fill(left.rstrip(), WIDTH, initial_indent="  ", subsequent_indent=" " * 14)
+    left = f"{left} ".ljust(LEFT)
     indent = " " * LEFT
     right = textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent).replace(TIE, " ")
     return left + right[LEFT:] if len(left) == LEFT else f"{left.rstrip()}\n{right}"

@@ -14,7 +14,8 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
     printed = " ".join(capsys.readouterr().out.split())
     for line in (
         "rnnbench -m model=rnn,lstm,gru seed=0,1,2",
-        "model gru, irnn, lstm, rnn the recurrent cell",
+        "model antisymmetric, clockwork, cornn, ",
+        ", rnn, slstm the recurrent cell",
         "task adding, copy, digits, sentence_completion what it learns",
         "optimizer adam, adamw, rmsprop, sgd",
         "logger none, wandb",
@@ -43,4 +44,4 @@ def test_help_lists_a_users_own_options(capsys: pytest.CaptureFixture[str], tmp_
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text("name: mine\n")
     assert cli.main(["--help", "--config-dir", str(tmp_path)]) == 0
-    assert "gru, irnn, lstm, mine, rnn" in capsys.readouterr().out
+    assert "lstm_projected, mine, rnn" in " ".join(capsys.readouterr().out.split())

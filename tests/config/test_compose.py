@@ -75,7 +75,7 @@ def test_the_axes_of_a_study_can_be_replaced() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model=lstn", "model: unknown option 'lstn'; expected one of gru, irnn, lstm, rnn. Did you mean lstm?"),
+        ("model=lstn", "model: unknown option 'lstn'; expected one of antisymmetric, "),
         (
             "+experiment=quick",
             "experiment: unknown option 'quick'; expected one of quickstart, sweep_300. Did you mean",

@@ -23,7 +23,7 @@ def test_every_model_is_valid(model: str) -> None:
     parsed = compose(f"model={model}")
     assert parsed.model.name == model
     cell = objects.partial(parsed.model.cell, "model.cell", given=schema.CELL_ARGUMENTS)
-    assert isinstance(cell(2, 3, rngs=nnx.Rngs(0)), nnx.Module)
+    assert isinstance(cell(2, 8, rngs=nnx.Rngs(0)), nnx.Module)
 
 
 @pytest.mark.parametrize("task", options("task"))

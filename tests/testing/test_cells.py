@@ -10,12 +10,32 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnbench import cells
 from rnnbench.cells import GRU, LSTM, Gate, GatedCell, VanillaRNN, sigmoid, tanh
 from rnnbench.cells.activations import BlockActivation
 from rnnbench.testing import check_cell
 
+BUILT_IN = [
+    VanillaRNN,
+    functools.partial(LSTM, peepholes=True),
+    GRU,
+    cells.JANET,
+    cells.IndRNN,
+    cells.LeakyRNN,
+    cells.SLSTM,
+    cells.ProjectedLSTM,
+    cells.LayerNormLSTM,
+    cells.LEM,
+    cells.CoRNN,
+    cells.AntisymmetricRNN,
+    cells.ExpRNN,
+    functools.partial(cells.ClockworkRNN, periods=(1, 2)),
+    functools.partial(cells.LSTMVariant, forget_gate="coupled", output_activation=False),
+    functools.partial(cells.LSTMVariant, input_gate=False, forget_gate="none", output_gate=False),
+]
 
-@pytest.mark.parametrize("make_cell", [VanillaRNN, functools.partial(LSTM, peepholes=True), GRU, nnx.GRUCell])
+
+@pytest.mark.parametrize("make_cell", [*BUILT_IN, nnx.GRUCell])
 def test_contract_is_kept(make_cell):
     check_cell(make_cell)
 

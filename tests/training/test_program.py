@@ -48,7 +48,7 @@ def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compo
     state = shared.init(config)
     task = shared.tasks[0]
     [flow] = shared.measure(GradientFlow(), shared.place([state]), 16)
-    every = gradient_flow(shared.model(state.params), task, task.probe_set(16))
+    every = gradient_flow(shared.model(state.params, {}), task, task.probe_set(16))
     assert set(flow) == set(every) == {(0, "h"), (0, "c")}
     for name, norms in every.items():
         expected = [norms.mean(-1), *(np.quantile(norms, level, axis=-1) for level in (0.1, 0.5, 0.9))]
@@ -84,6 +84,17 @@ def test_jobs_that_share_a_program_compile_its_probes_once(
     for seed in range(3):
         runner.train(compose("model=gru", "model.hidden_size=3", f"seed={seed}", f"output={tmp_path}"))
     assert traced == [1]
+
+
+def test_a_number_that_the_cell_uses_at_every_step_is_each_member_s_own(compose: Compose) -> None:
+    configs = [compose("model=leaky", f"model.cell.leak={leak}") for leak in (0.1, 0.9)]
+    shared, together = train(configs, 1)
+    assert shared.folded == ["model.cell.leak"]
+    for i, config in enumerate(configs):
+        alone = train([config], 1)[1]
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][i], values[0], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert not np.allclose(together["loss"][0], together["loss"][1], rtol=0.01)
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(compose: Compose) -> None:
