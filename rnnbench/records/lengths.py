@@ -96,7 +96,7 @@ def as_of(folder: Path, rows: Rows, steps: int) -> list[dict[str, Any]]:
 
 def _finals(folder: Path, step: int) -> dict[str, dict[str, float]]:
     """Returns what the columns `final.` of the runs table had after the evaluation at a step, by run."""
-    metrics = read_table(folder, "metrics").filter(pc.field("step") == step)
+    metrics = read_table(folder, "metrics", through=step).filter(pc.field("step") == step)
     found: dict[str, dict[str, float]] = {}
     for row in metrics.to_pylist():
         own = found.setdefault(row["run_id"], {})

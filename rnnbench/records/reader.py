@@ -158,10 +158,15 @@ def table_names(folder: Path) -> list[str]:
     return sorted({*whole, *unfinished})
 
 
-def read_table(folder: Path, name: str) -> pa.Table:
-    """Returns all rows that a job has recorded for a table, in the order in which they were written.
+def read_table(folder: Path, name: str, through: int | None = None) -> pa.Table:
+    """Returns the rows that a job has recorded for a table, in the order in which they were written.
 
     Results of `rnnbench probe` replace those that training recorded under the same name.
+
+    Args:
+        folder: the job's folder.
+        name: the table's name.
+        through: parts of the table that only have later steps are not read, and may be damaged; None reads all.
     """
     schema = SCHEMAS.get(name)
     known: dict[Part, pa.Table] = {}
@@ -171,9 +176,10 @@ def read_table(folder: Path, name: str) -> pa.Table:
             for path in (folder / PROBED / f"{name}.parquet", folder / f"{name}.parquet"):
                 if path.exists():
                     return read_file(path, schema)
-            known |= {part: read_file(folder / part.name, schema) for part in parts if part not in known}
+            wanted = [part for part in parts if through is None or part.first <= through]
+            known |= {part: read_file(folder / part.name, schema) for part in wanted if part not in known}
             # What is listed while the owner merges may be neither all parts before nor all parts after.
             if parts == parts_of(folder, name):
-                tables = [known[part] for part in parts]
+                tables = [known[part] for part in wanted]
                 return pa.concat_tables(tables) if tables else (schema or table_schema({})).empty_table()
     raise UserError(f"{folder / name}: its files change faster than they are read; try again")

@@ -70,7 +70,8 @@ def test_what_a_stopped_job_lost_is_trained_again_from_the_checkpoint_before(
 ) -> None:
     folder, before = trained(config)
     shutil.rmtree(folder)
-    for spoil in (lambda: (folder / "metrics/00000005-00000008.parquet").unlink(), lambda: None):
+    part = folder / "metrics/00000005-00000008.parquet"
+    for spoil in (part.unlink, lambda: flip(part, 99), lambda: None):
         with monkeypatch.context() as patch:
             patch.setattr(Records, "finish", lambda *_: pytest.exit("stopped"))
             with pytest.raises(pytest.exit.Exception):
@@ -80,7 +81,7 @@ def test_what_a_stopped_job_lost_is_trained_again_from_the_checkpoint_before(
         spoil()
     runner.train(config)
     assert records(folder) == before
-    assert starts(folder) == [0, checkpoint or 0, 8]
+    assert starts(folder) == [0, checkpoint or 0, checkpoint or 0, 8]
     assert f"00000008.parquet damaged or missing: training again from step {checkpoint or 0}" in capsys.readouterr().err
 
 
