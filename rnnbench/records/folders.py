@@ -36,7 +36,7 @@ def job_folders(path: str | Path) -> Iterator[Path]:
     """
     try:
         entries = list(os.scandir(path))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # no folder can have some names, such as those with a NUL
         raise UserError(
             f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)"
         ) from error

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rnnbench.records.folders import is_held, job_folder
+from rnnbench.errors import UserError
+from rnnbench.records.folders import is_held, job_folder, job_folders
 from rnnbench.records.writer import Records
 from tests.records.jobs import CONFIG
 
@@ -18,6 +19,12 @@ def test_job_folder_is_named_by_task_model_and_id():
     several = job_folder("out", "copy", "gru", ["abc", "def"])
     assert several != job_folder("out", "copy", "gru", ["def", "abc"])
     assert several == job_folder("out", "copy", "gru", ["abc", "def"])
+
+
+@pytest.mark.parametrize("name", ["nowhere", "\ud800", "a\0b"])
+def test_a_folder_that_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(UserError, match="there is no such folder; expected one that rnnbench wrote"):
+        list(job_folders(tmp_path / name))
 
 
 def test_a_folder_is_held_from_construction_until_close(folder):
