@@ -22,6 +22,9 @@ LIVE_WIDTH, FINAL_WIDTH = 40, 16
 NOTEBOOK_WIDTH = 100
 """Characters of a line below a cell."""
 
+HISTORY = 512
+"""The most values that a sparkline is drawn from, so that a long training draws it as fast as a short one."""
+
 LOGARITHMIC = ("loss", "mse", "gradient", "half life")
 """Numbers with one of these words in their name are drawn on a logarithmic scale; shares like an accuracy are not."""
 
@@ -85,6 +88,7 @@ class JobProgress:
         self._label, self._steps = visible(label), steps
         self._began = self._last_line = time.monotonic()
         self._history: list[dict[str, float]] = []
+        self._updates, self._every = 0, 1
         self._latest: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -115,7 +119,7 @@ class JobProgress:
             step: training steps done.
             numbers: the latest numbers by name; in a live view, each is shown with a sparkline of its values so far.
         """
-        self._history.append(numbers)
+        self._remember(numbers)
         self._latest |= numbers
         self._bar.update(self._task, completed=step)
         view = Group(self._bar, self._sparklines(LIVE_WIDTH))
@@ -143,6 +147,15 @@ class JobProgress:
         self._line(line)
         if self._is_live:
             self._console.print(self._sparklines(FINAL_WIDTH))
+
+    def _remember(self, numbers: dict[str, float]) -> None:
+        """Adds to the history. When it is full, every second entry is dropped, and from then on not added."""
+        if self._updates % self._every == 0:
+            self._history.append(numbers)
+        if len(self._history) == HISTORY:
+            self._history = self._history[::2]
+            self._every *= 2
+        self._updates += 1
 
     def _sparklines(self, width: int) -> Group:
         """Returns a line for each number: its name, latest value and sparkline, at most `width` characters long."""

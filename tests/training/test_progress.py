@@ -244,3 +244,14 @@ def test_the_silent_show_nothing_in_a_notebook(notebook: list[list[str]]) -> Non
         job.update(10, {"loss": 1.0})
         job.close(10, "finished", {"loss": 1.0})
     assert notebook == []
+
+
+def test_a_long_job_draws_its_whole_course_from_a_bounded_history(terminal: Terminal) -> None:
+    with JobProgress("copy gru seed 0", 5000, 0) as job:
+        for step in range(5000):
+            job.update(step, {"accuracy": step / 5000})
+        assert len(job._history) <= progress.HISTORY
+        shown = [numbers["accuracy"] for numbers in job._history]
+    assert shown == sorted(shown)
+    assert (shown[0], round(shown[-1], 2)) == (0.0, 1.0)
+    assert len({round(after - before, 6) for before, after in itertools.pairwise(shown)}) == 1
