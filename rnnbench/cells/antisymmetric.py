@@ -1,17 +1,14 @@
 """The antisymmetric network, whose recurrent kernel neither amplifies nor damps."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import tanh
-from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.base import CellOptions, GatedCell, Number, zeros
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate
-from rnnbench.config.annotations import FOLDABLE
-
-Number = Annotated[float | Float[Array, ""], FOLDABLE]
 
 
 class AntisymmetricRNN(GatedCell):

@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, Required, TypedDict, TypeGuard, cast
+from typing import Annotated, Any, ClassVar, Required, TypedDict, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,16 @@ from jaxtyping import Array, Float
 
 from rnnbench.cells.gates import Drive, Gate, Gates
 from rnnbench.cells.initializers import ByGate, Initializer, by_gate
+from rnnbench.config.annotations import FOLDABLE
 
 lecun_normal = jax.nn.initializers.lecun_normal()
 orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
 
 States = tuple[Array, ...]
+
+Number = Annotated[float | Float[Array, ""], FOLDABLE]
+"""A number that is an argument of a cell, and may differ between the members of a population."""
 
 
 class KernelOptions(TypedDict, total=False):

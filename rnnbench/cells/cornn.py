@@ -1,18 +1,15 @@
 """The coupled oscillatory network."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import tanh
-from rnnbench.cells.base import CellOptions, GatedCell, orthogonal, zeros
+from rnnbench.cells.base import CellOptions, GatedCell, Number, orthogonal, zeros
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate
-from rnnbench.config.annotations import FOLDABLE
-
-Number = Annotated[float | Float[Array, ""], FOLDABLE]
 
 
 class CoRNN(GatedCell):

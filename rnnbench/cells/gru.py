@@ -1,15 +1,14 @@
 """The gated recurrent unit."""
 
-from typing import Annotated, Literal, Unpack
+from typing import Literal, Unpack
 
 from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.base import CellOptions, GatedCell, Number
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class GRU(GatedCell):
@@ -32,7 +31,7 @@ class GRU(GatedCell):
         hidden_features: int,
         *,
         reset: Literal["after", "before"] = "after",
-        update_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 0.0,
+        update_bias: Number = 0.0,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):

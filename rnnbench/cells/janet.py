@@ -1,15 +1,14 @@
 """JANET: an LSTM of which just the forget gate is left."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.base import CellOptions, GatedCell, Number
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class JANET(GatedCell):
@@ -31,8 +30,8 @@ class JANET(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        beta: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        beta: Number = 1.0,
+        forget_bias: Number = 1.0,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):

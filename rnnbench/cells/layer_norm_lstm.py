@@ -1,6 +1,6 @@
 """The LSTM with layer normalisation."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import GatedCell, KernelOptions
+from rnnbench.cells.base import GatedCell, KernelOptions, Number
 from rnnbench.cells.gates import Drive, Gate, Gates
-from rnnbench.config.annotations import FOLDABLE
 
 EPSILON = 1e-5
 
@@ -46,7 +45,7 @@ class LayerNormLSTM(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        forget_bias: Number = 1.0,
         **options: Unpack[KernelOptions],
     ):
         """Creates the parameters. Gains start at 1, and biases at 0 but for b_f.

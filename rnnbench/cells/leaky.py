@@ -1,15 +1,14 @@
 """The leaky-integrator recurrent network."""
 
-from typing import Annotated, Literal, Unpack
+from typing import Literal, Unpack
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import ACTIVATIONS
-from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.base import CellOptions, GatedCell, Number, zeros
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate
-from rnnbench.config.annotations import FOLDABLE
 
 
 class LeakyRNN(GatedCell):
@@ -26,7 +25,7 @@ class LeakyRNN(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        leak: Annotated[float | Float[Array, ""], FOLDABLE] = 0.1,
+        leak: Number = 0.1,
         activation: Literal["tanh", "relu", "identity"] = "tanh",
         bias_init: ByGate = zeros,
         **options: Unpack[CellOptions],

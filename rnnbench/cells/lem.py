@@ -1,14 +1,13 @@
 """Long expressive memory: two states, each with a learned time step."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.base import CellOptions, GatedCell, Number, zeros
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate
-from rnnbench.config.annotations import FOLDABLE
 
 
 class LEM(GatedCell):
@@ -35,7 +34,7 @@ class LEM(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        dt: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        dt: Number = 1.0,
         bias_init: ByGate = zeros,
         **options: Unpack[CellOptions],
     ):

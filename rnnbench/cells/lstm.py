@@ -1,6 +1,6 @@
 """Long short-term memory."""
 
-from typing import Annotated, Unpack
+from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
@@ -8,10 +8,9 @@ from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell, zeros
+from rnnbench.cells.base import CellOptions, GatedCell, Number, zeros
 from rnnbench.cells.gates import Drive, Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class LSTM(GatedCell):
@@ -37,7 +36,7 @@ class LSTM(GatedCell):
         in_features: int,
         hidden_features: int,
         *,
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        forget_bias: Number = 1.0,
         peepholes: bool = False,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],

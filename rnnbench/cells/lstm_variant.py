@@ -1,16 +1,15 @@
 """An LSTM with a part taken away, to find out what the part is good for."""
 
-from typing import Annotated, Literal, Unpack
+from typing import Literal, Unpack
 
 import jax.numpy as jnp
 from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell
+from rnnbench.cells.base import CellOptions, GatedCell, Number
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class LSTMVariant(GatedCell):
@@ -38,7 +37,7 @@ class LSTMVariant(GatedCell):
         forget_gate: Literal["own", "coupled", "none"] = "own",
         output_gate: bool = True,
         output_activation: bool = True,
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        forget_bias: Number = 1.0,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):

@@ -1,6 +1,6 @@
 """The LSTM with a projection: more cells than features of the hidden state."""
 
-from typing import Annotated, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import jax.numpy as jnp
 from flax import nnx
@@ -8,10 +8,9 @@ from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell, lecun_normal
+from rnnbench.cells.base import CellOptions, GatedCell, Number, lecun_normal
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class ProjectedLSTM(GatedCell):
@@ -40,7 +39,7 @@ class ProjectedLSTM(GatedCell):
         hidden_features: int,
         *,
         expansion: int = 2,
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        forget_bias: Number = 1.0,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):

@@ -1,6 +1,6 @@
 """The sLSTM: an LSTM with exponential gates."""
 
-from typing import Annotated, Any, ClassVar, Literal, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,9 @@ from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from rnnbench.cells.activations import identity, sigmoid, tanh
-from rnnbench.cells.base import CellOptions, GatedCell, States
+from rnnbench.cells.base import CellOptions, GatedCell, Number, States
 from rnnbench.cells.gates import Gate, Gates
 from rnnbench.cells.initializers import ByGate, overriding
-from rnnbench.config.annotations import FOLDABLE
 
 
 class SLSTM(GatedCell):
@@ -44,7 +43,7 @@ class SLSTM(GatedCell):
         hidden_features: int,
         *,
         forget: Literal["sigmoid", "exponential"] = "sigmoid",
-        forget_bias: Annotated[float | Float[Array, ""], FOLDABLE] = 1.0,
+        forget_bias: Number = 1.0,
         bias_init: ByGate | None = None,
         **options: Unpack[CellOptions],
     ):
