@@ -50,7 +50,7 @@ class LSTMVariant(GatedCell):
             forget_gate: a gate of its own, one coupled to the input gate, or none.
             output_gate: whether there is an output gate.
             output_activation: whether the output is a tanh of the cell.
-            forget_bias: initial value of b_f or, coupled, of -b_i.
+            forget_bias: initial value of b_f or, coupled, of -b_i; unused without a forget gate.
             bias_init: one initialiser for all biases, or a mapping from names of some gates; it takes precedence over
                 `forget_bias`.
             options: the other options of `GatedCell`.
