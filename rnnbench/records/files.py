@@ -4,7 +4,7 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,9 @@ from rnnbench.records.seals import is_whole, sealed_arrow, sealed_parquet
 
 OTHER_OUTPUT = "choose another output="
 
+ROWS = 1 << 16
+"""Rows in a group of a Parquet file: tables of any length are merged with no more than two groups in memory."""
+
 
 def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | None = None) -> pa.Table:
     """Returns the table in a Parquet or Arrow file, or some of its columns. An Arrow file's has its metadata.
@@ -24,14 +27,33 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
         UserError: the file cannot be read, is damaged, or does not have the columns of `schema`.
     """
     content = pa.BufferReader(read_whole(path))
-    try:
+    with _named(path):
         table = _decoded(path.suffix, content, columns)
+    return table if schema is None else _as_declared(path, table, schema)
+
+
+def read_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+    """Yields the rows of a Parquet file, group by group. Otherwise as `read_file`."""
+    with _named(path):
+        file = pq.ParquetFile(pa.BufferReader(read_whole(path)))
+        for i in range(file.num_row_groups):
+            table = file.read_row_group(i, use_threads=False)
+            yield table if schema is None else _as_declared(path, table, schema)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Names the file in an error of Arrow."""
+    try:
+        yield
     except pa.ArrowException as error:
         raise DamagedError(f"{path} is no file of rnnbench: {error}") from error
     except KeyError as error:  # a column is missing, or there twice
         raise DamagedError(f"{path} is no file of rnnbench: {error.args[0]}") from error
-    if schema is None:
-        return table
+
+
+def _as_declared(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Returns the table with the nullability of `schema`, whose columns it must have."""
     if [(field.name, field.type) for field in table.schema] != [(field.name, field.type) for field in schema]:
         raise DamagedError(
             f"{path} is no file of rnnbench: expected the columns {', '.join(schema.names)}; "
@@ -76,11 +98,31 @@ def read_whole(path: Path) -> bytes:
     return content
 
 
-def as_parquet(table: pa.Table) -> bytes:
-    """Returns a table as the bytes of a Parquet file, with a checksum. Equal rows give equal bytes."""
+def as_parquet(tables: Iterable[pa.Table]) -> bytes:
+    """Returns the rows of one or more tables as the bytes of a Parquet file with a checksum.
+
+    Equal rows give equal bytes, whichever tables they come in.
+    """
     buffer = io.BytesIO()
-    pq.write_table(table.combine_chunks(), buffer, compression="snappy", store_schema=False)
+    groups = _in_groups(tables)
+    first = next(groups)
+    with pq.ParquetWriter(buffer, first.schema, compression="snappy", store_schema=False) as writer:
+        writer.write_table(first)
+        for group in groups:
+            writer.write_table(group)
     return sealed_parquet(buffer.getvalue())
+
+
+def _in_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yields the rows of tables in tables of `ROWS` rows; the last one may be shorter."""
+    rest = None
+    for table in tables:
+        rest = table if rest is None else pa.concat_tables([rest, table])
+        while rest.num_rows > ROWS:
+            yield rest.slice(0, ROWS).combine_chunks()
+            rest = rest.slice(ROWS)
+    if rest is not None:
+        yield rest.combine_chunks()
 
 
 def as_arrow(table: pa.Table, metadata: Mapping[str, str]) -> bytes:

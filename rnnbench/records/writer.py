@@ -23,12 +23,13 @@ server. NFS does so unless it is mounted with `nolock` or `local_lock`.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,7 +39,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from rnnbench.errors import BusyError, DamagedError, UserError
-from rnnbench.records.files import as_arrow, as_parquet, is_temporary, read_file, replace, reworded
+from rnnbench.records.files import as_arrow, as_parquet, is_temporary, read_file, read_groups, replace, reworded
 from rnnbench.records.folders import HOLDER, LOCK, RUNS
 from rnnbench.records.parts import Part, parts_of, to_merge
 from rnnbench.records.provenance import machine_and_packages, new_provenance, read_provenance
@@ -165,7 +166,7 @@ class Records:
     def write_probed(self, tables: Mapping[str, pa.Table]) -> None:
         """Records what was measured in trained models, replacing what was measured before."""
         for name, table in tables.items():
-            self._replace(f"{PROBED}/{name}.parquet", as_parquet(table))
+            self._replace(f"{PROBED}/{name}.parquet", as_parquet([table]))
 
     def set_runs(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces the runs table. Rows have the columns of `RUNS_SCHEMA`, then any others with dotted names.
@@ -219,10 +220,9 @@ class Records:
         self._at_end = {name: table.num_rows for name, table in at_end.items()}
         self.set_runs(rows)  # first, since a job that is killed while it merges must know these rows by their number
         for name in {**self._parts, **at_end}:
-            tables = [self._read(parts)] if (parts := self._parts.get(name)) else []
-            tables += [at_end[name]] if name in at_end else []
-            if tables:
-                self._replace(f"{name}.parquet", as_parquet(pa.concat_tables(tables)))
+            parts, last = self._parts.get(name, []), [at_end[name]] if name in at_end else []
+            if parts or last:
+                self._replace(f"{name}.parquet", as_parquet(itertools.chain(self._read(parts), last)))
         self._clean_up()
         self._take_stock()
         self.set_runs(rows)
@@ -235,7 +235,7 @@ class Records:
         self._next = 1 + max((parts[-1].last for parts in self._parts.values()), default=-1)
 
     def _add(self, part: Part, table: pa.Table) -> None:
-        self._replace(part.name, as_parquet(table))
+        self._replace(part.name, as_parquet([table]))
         self._parts.setdefault(part.table, []).append(part)
 
     def _keep(self, path: Path, part: Part, at_end: int = 0) -> None:
@@ -256,10 +256,11 @@ class Records:
             for part in parts:
                 (self.folder / part.name).unlink()
 
-    def _read(self, parts: Sequence[Part]) -> pa.Table:
-        """Returns the rows of parts of one table."""
+    def _read(self, parts: Sequence[Part]) -> Iterator[pa.Table]:
+        """Yields the rows of parts of one table, some at a time."""
         try:
-            return pa.concat_tables(read_file(self.folder / part.name, SCHEMAS.get(part.table)) for part in parts)
+            for part in parts:
+                yield from read_groups(self.folder / part.name, SCHEMAS.get(part.table))
         except FileNotFoundError as error:
             raise DamagedError(f"{error.filename} is missing; give the command that wrote it again") from error
 

@@ -48,7 +48,7 @@ def train_metrics(
 
 def last_values(metrics: pa.Table, split: str, metric: str) -> dict[str, float]:
     """Returns each run's last value of a metric by run id, from rows of `metrics` in the order of their steps."""
-    rows = metrics.filter((pc.field("split") == split) & (pc.field("metric") == metric))
+    rows = metrics.filter(pc.and_(pc.equal(metrics["split"], split), pc.equal(metrics["metric"], metric)))
     return dict(zip(rows["run_id"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 

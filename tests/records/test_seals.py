@@ -16,7 +16,7 @@ VALUE = {"format": "x", "runs": {"a": [1, 2.5, None]}}
 SEALED = {
     "a.json": sealed_json(VALUE),
     "a.yaml": sealed_yaml(VALUE),
-    "a.parquet": as_parquet(pa.table({"step": [1, 2], "value": [0.5, 0.25]})),
+    "a.parquet": as_parquet([pa.table({"step": [1, 2], "value": [0.5, 0.25]})]),
     "a.arrow": as_arrow(pa.table({"step": [1, 2], "value": [0.5, 0.25]}), {"files": "b"}),
 }
 
