@@ -4,11 +4,14 @@ import sys
 
 
 def main() -> int:
-    """Runs the command line and returns its exit code; Ctrl-C while modules are imported shows no traceback."""
+    """Runs the command line and returns its exit code; a signal while modules are imported shows no traceback."""
+    from rnnbench.training.stopping import Stopped, interruptible
+
     try:
-        from rnnbench.commands import cli
-    except KeyboardInterrupt:
-        return 130
+        with interruptible():
+            from rnnbench.commands import cli
+    except Stopped as stop:
+        return stop.exit_code
     return cli.main()
 
 

@@ -128,8 +128,11 @@ class _TaskFunction:
             )
         try:
             configs = parse_members(cfg)
+            import pyarrow as pa
+
             from rnnbench.training import runner
 
+            pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it took to merge a long table
             runner.train(*configs)
         except Exception as error:
             if (stop := signal_behind(error)) is not None:

@@ -15,7 +15,7 @@ from rnnbench.records.seals import is_whole, sealed_arrow, sealed_parquet
 
 OTHER_OUTPUT = "choose another output="
 
-ROWS = 1 << 16
+ROWS = 1 << 13
 """Rows in a group of a Parquet file: tables of any length are merged with no more than two groups in memory."""
 
 

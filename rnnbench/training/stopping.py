@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM, the polite ways to stop: a job first saves what it has trained, and says where it will resume."""
 
+import _thread
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -11,6 +13,9 @@ from typing import Any
 
 GRACE_SECONDS = 10.0
 """How long a job that is to stop waits for the end of the segment in progress."""
+
+AGAIN_SECONDS = 1.0
+"""After this time, a signal that has not stopped the command is raised again."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -29,29 +34,47 @@ class Stopped(KeyboardInterrupt):
         self.computing = computing
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Makes Ctrl-C and SIGTERM raise `Stopped` in the block, sooner or later.
+class _Interrupt:
+    """A handler that raises `Stopped`, and makes sure that it gets through.
 
     Python drops an exception that is raised in a callback of its garbage collector, such as JAX has one, or in a
-    `__del__`. The signal is then raised again until it gets through.
+    `__del__`; compiled code may clear it. The signal is then raised again.
+
+    Attributes:
+        came: the last signal, or None.
+        left: set when signals are no longer to be raised.
     """
+
+    def __init__(self) -> None:
+        self.came: int | None = None
+        self.left = threading.Event()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.came = number
+        _thread.start_new_thread(self._raise_again, (number,))  # `threading` has locks, which may be held here
+        raise Stopped("", number)
+
+    def _raise_again(self, number: int) -> None:
+        if not self.left.wait(AGAIN_SECONDS):
+            os.kill(os.getpid(), number)  # to the process, since `raise_signal` would only reach this thread
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes Ctrl-C and SIGTERM raise `Stopped` in the block, at its end at the latest."""
     before: dict[int, Any] = {}
     hook = sys.unraisablehook
-
-    def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
-        if isinstance(dropped.exc_value, Stopped):
-            threading.Timer(0.01, signal.raise_signal, [dropped.exc_value.exit_code - 128]).start()
-        else:
-            hook(dropped)
-
-    _replace(before, _interrupt, lambda handler: handler in (signal.default_int_handler, signal.SIG_DFL))
-    sys.unraisablehook = raise_again
+    interrupt = _Interrupt()
+    _replace(before, interrupt, lambda handler: handler in _DEFAULTS)
+    sys.unraisablehook = lambda dropped: None if isinstance(dropped.exc_value, Stopped) else hook(dropped)
     try:
         yield
     finally:
+        interrupt.left.set()
         sys.unraisablehook = hook
         _restore(before)
+    if interrupt.came is not None:
+        raise Stopped("", interrupt.came)
 
 
 def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
@@ -64,10 +87,6 @@ def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
     while found is not None and not isinstance(found, KeyboardInterrupt):
         found = found.__cause__ or found.__context__
     return found
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Stopped("", number)
 
 
 @contextlib.contextmanager
@@ -111,7 +130,7 @@ class Stopping:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stopping":
-        _replace(self._before, self._ask, lambda handler: handler in _DEFAULTS)
+        _replace(self._before, self._ask, lambda handler: handler in _DEFAULTS or isinstance(handler, _Interrupt))
         return self
 
     def __exit__(
@@ -157,7 +176,7 @@ class Stopping:
         return Stopped(f"stopped at once ({reason}); the same command resumes {where}", number, self._computing)
 
 
-_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL, _interrupt)
+_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 
 
 def _is_main_thread() -> bool:

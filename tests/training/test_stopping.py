@@ -143,3 +143,42 @@ def test_a_signal_in_a_callback_of_the_garbage_collector_gets_through(
     assert calls
     assert error.value.exit_code == 128 + number
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", stopping.SIGNALS)
+def test_a_signal_that_other_code_swallows_is_raised_again(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.1)
+    swallowed: list[float] = []
+
+    def swallow_three_times() -> None:
+        for i in range(3):
+            with contextlib.suppress(KeyboardInterrupt):
+                if i == 0:
+                    signal.raise_signal(number)
+                time.sleep(10)
+            swallowed.append(time.monotonic())
+        time.sleep(10)
+
+    with pytest.raises(Stopped) as error, interruptible():
+        swallow_three_times()
+    assert error.value.exit_code == 128 + number
+    assert time.monotonic() - swallowed[0] < 5
+
+
+def test_a_swallowed_signal_stops_a_short_command_at_its_end() -> None:
+    with pytest.raises(Stopped), interruptible(), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_was_swallowed_before_training_asks_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.1)
+
+    def train() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with Stopping(lambda: 0, print) as stop:
+            stop.wait(lambda: stop.asked is not None)
+            raise stop.stopped(3)
+
+    with pytest.raises(Stopped, match="stopped at step 3"), interruptible():
+        train()
