@@ -1,9 +1,8 @@
 """Reads records into tidy pandas tables: `load_runs` returns one row per run, and the others join on `run_id`.
 
 Every function takes a job folder, or any folder above several, and imports no JAX. Files that are damaged or missing
-are left out and named on stderr. The order of rows does not depend on
-how the runs were grouped into jobs. A run that was recorded twice (alone and in a population, say) is read once, from
-the job that got furthest.
+are left out and named on stderr. The order of rows does not depend on how the runs were grouped into jobs. A run that
+was recorded twice (alone and in a population, say) is read once, from the job that got furthest.
 """
 
 from collections.abc import Mapping, Sequence, Sized
@@ -134,7 +133,7 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
 
 def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
     """Returns the jobs under `path` that have runs, in the order of their paths. Each run is in one of them."""
-    folders = sorted(job_folders(path))
+    folders = [*job_folders(path)]
     tables, errors = [], []
     for folder in folders:  # one by one: threads would only contend for the interpreter
         try:

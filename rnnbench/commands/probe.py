@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="packages that you trust: the results may use their cells and tasks, besides rnnbench's own",
     )
     arguments = parser.parse_args(argv)
-    folders = sorted(job_folders(arguments.folder))
+    folders = [*job_folders(arguments.folder)]
     jobs = [folder for folder in folders if any((folder / "checkpoints").glob("*"))]
     if not jobs:
         raise UserError(f"{arguments.folder}: no run with a checkpoint in it or below it; only such can be probed")

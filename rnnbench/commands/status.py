@@ -80,7 +80,7 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     runs: dict[str, _Run] = {}
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     busy = 0
-    for job in sorted(job_folders(folder)):
+    for job in job_folders(folder):
         try:
             table, provenance = runs_table(job, COLUMNS), known_provenance(job)
         except UserError as error:

@@ -63,19 +63,22 @@ def _as_declared(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _decoded(suffix: str, content: pa.BufferReader, columns: list[str] | None) -> pa.Table:
-    if is_arrow := suffix == ".arrow":
-        table = pa.ipc.open_file(content).read_all()
-    else:
+    if suffix != ".arrow":
         # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
         table = pq.ParquetFile(content).read(use_threads=False)
+        return table if columns is None else table.select(columns)
+    file = pa.ipc.open_file(content)
+    batches = [file.get_batch(i) for i in range(file.num_record_batches)]
     if columns is not None:
-        table = table.select(columns)
-    if is_arrow:
-        table.validate(full=True)  # Arrow itself trusts the offsets in a file, which somebody else may have written
-    return table
+        batches = [batch.select(columns) for batch in batches]
+    for batch in batches:
+        # Arrow itself trusts the offsets in a file, which somebody else may have written. A batch is checked, and made
+        # a table, in a third of the time that the whole table takes.
+        batch.validate(full=True)
+    return pa.Table.from_batches(batches, None if batches else file.schema)
 
 
-def read_whole(path: Path) -> bytes:
+def read_whole(path: Path | str) -> bytes:
     """Returns a file's content, once its checksum has shown that it is as rnnbench wrote it.
 
     Raises:
@@ -85,12 +88,13 @@ def read_whole(path: Path) -> bytes:
         UserError: the file cannot be read.
     """
     try:
-        content = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # faster than Path.read_bytes, and there may be very many files
+            content = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if not is_whole(path.name, content):
+    if not is_whole(str(path), content):
         raise DamagedError(
             f"{path} is damaged, or was not written by rnnbench: it does not match its checksum; "
             "give the command that wrote it again"

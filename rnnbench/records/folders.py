@@ -29,13 +29,13 @@ def job_folder(output: str | Path, task: str, model: str, run_ids: Sequence[str]
 
 
 def job_folders(path: str | Path) -> Iterator[Path]:
-    """Yields the job folders at or below `path`. Job folders are not nested.
+    """Yields the job folders at or below `path`, in the order of their paths. Job folders are not nested.
 
     Raises:
         UserError: there is no such folder, it is a file, or it cannot be read.
     """
     try:
-        entries = list(os.scandir(path))
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except (FileNotFoundError, ValueError) as error:  # no folder can have some names, such as those with a NUL
         raise UserError(
             f"{path}: there is no such folder; expected one that rnnbench wrote (output=, else results)"

@@ -43,10 +43,10 @@ class Part(NamedTuple):
         return self.first <= other.first and other.last <= self.last
 
 
-def as_part(path: Path) -> Part | None:
-    """Returns the part that a file is by its name, or None."""
-    steps = re.fullmatch(r"(\d{8,})-(\d{8,})\.parquet", path.name)
-    return Part(path.parent.name, int(steps[1]), int(steps[2])) if steps else None
+def as_part(name: str) -> Part | None:
+    """Returns the part that a file is by its path in the job folder, such as `metrics/00000001-00000100.parquet`."""
+    found = re.fullmatch(r"([^/]+)/(\d{8,})-(\d{8,})\.parquet", name)
+    return Part(found[1], int(found[2]), int(found[3])) if found else None
 
 
 def parts_of(folder: Path, table: str) -> list[Part]:
@@ -65,7 +65,7 @@ def parts_of(folder: Path, table: str) -> list[Part]:
         raise UserError(f"{folder / table} is a file; a job folder has a folder of that name") from error
     found: list[Part] = []
     for path in paths:
-        part = as_part(path)
+        part = as_part(f"{table}/{path.name}")
         if part is None:
             raise UserError(
                 f"{path} is no file of rnnbench (its parts are named like 00000001-00000100.parquet); move it away"

@@ -41,7 +41,7 @@ def is_complete(folder: Path, runs: pa.Table) -> bool:
     files = listed(runs)
     for name in (found := _lost(folder, files)):
         tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
-    return not found and not any(as_part(Path(name)) for name in files)
+    return not found and not any(map(as_part, files))
 
 
 def listed(runs: pa.Table) -> list[str]:
@@ -72,14 +72,14 @@ def lost(folder: Path) -> dict[str, int | None]:
 
 def _lost(folder: Path, files: Sequence[str] | None) -> dict[str, int | None]:
     found: dict[str, int | None] = {
-        name: None for name in ("provenance.json", "config.yaml") if not is_undamaged(folder / name)
+        name: None for name in ("provenance.json", "config.yaml") if not is_undamaged(f"{folder}/{name}")
     }
     if files is None:
         return found | {RUNS: 0}
-    for path in dict.fromkeys(_merged_into(folder, name) for name in files):
-        if not is_undamaged(path):
-            part = as_part(path)
-            found[path.relative_to(folder).as_posix()] = part.first if part else 0
+    for name in dict.fromkeys(_merged_into(folder, name) for name in files):
+        if not is_undamaged(f"{folder}/{name}"):
+            part = as_part(name)
+            found[name] = part.first if part else 0
     for path in sorted((folder / "checkpoints").glob("*")) if (folder / "checkpoints").exists() else ():
         if path.name.isdecimal() and not is_whole_folder(path) and path.exists():
             found[f"checkpoints/{path.name}"] = None
@@ -89,22 +89,22 @@ def _lost(folder: Path, files: Sequence[str] | None) -> dict[str, int | None]:
 def missing_files(folder: Path, table: str, files: Sequence[str]) -> list[Path]:
     """Returns which of the listed files of a table are gone, and not merged into another one."""
     own = [name for name in files if name == f"{table}.parquet" or PurePath(name).parent.name == table]
-    return [path for path in dict.fromkeys(_merged_into(folder, name) for name in own) if not path.exists()]
+    merged = dict.fromkeys(_merged_into(folder, name) for name in own)
+    return [folder / name for name in merged if not (folder / name).exists()]
 
 
-def _merged_into(folder: Path, name: str) -> Path:
+def _merged_into(folder: Path, name: str) -> str:
     """Returns the file that has the rows of a listed one, which may have been merged since it was listed."""
-    path = folder / name
-    part = as_part(path)
+    part = as_part(name)
     if part is None:
-        return path
-    whole = folder / f"{part.table}.parquet"
-    if whole.exists():
+        return name
+    whole = f"{part.table}.parquet"
+    if (folder / whole).exists():
         return whole
-    return folder / next((own for own in parts_of(folder, part.table) if own.covers(part)), part).name
+    return next((own for own in parts_of(folder, part.table) if own.covers(part)), part).name
 
 
-def is_undamaged(path: Path) -> bool:
+def is_undamaged(path: Path | str) -> bool:
     """Returns whether a file is there, and as rnnbench wrote it."""
     try:
         read_whole(path)
@@ -127,7 +127,8 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
             raise DamagedError(f"{folder / RUNS} is missing; give the command that wrote it again") from None
         return RUNS_SCHEMA.empty_table()
     check_version(folder, int((table.schema.metadata or {}).get(b"version", -1)))
-    if missing := [name for name in columns or RUNS_SCHEMA.names if name not in table.schema.names]:
+    there = {*table.schema.names}
+    if missing := [name for name in columns or RUNS_SCHEMA.names if name not in there]:
         raise DamagedError(f"{folder / RUNS} is no runs table of rnnbench: it has no column {missing[0]!r}")
     return table
 
@@ -154,7 +155,7 @@ def known_provenance(folder: Path) -> dict[str, Any]:
 def table_names(folder: Path) -> list[str]:
     """Returns the names of the tables that a job has recorded, except the runs table."""
     whole = [path.stem for path in (*folder.glob("*.parquet"), *(folder / PROBED).glob("*.parquet"))]
-    unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if as_part(path)]
+    unfinished = [path.parent.name for path in folder.glob("*/*.parquet") if as_part(f"{path.parent.name}/{path.name}")]
     return sorted({*whole, *unfinished})
 
 

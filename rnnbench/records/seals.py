@@ -7,8 +7,9 @@ checkpoint, which another library writes, has a file of its own for it.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -42,8 +43,8 @@ def sealed_yaml(value: dict[str, Any]) -> bytes:
 
 
 def is_whole(name: str, content: bytes) -> bool:
-    """Returns whether a file is as rnnbench wrote it, from its name and content."""
-    end = len(content) - _after(PurePath(name).suffix, content)
+    """Returns whether a file is as rnnbench wrote it, from its name or path, and its content."""
+    end = len(content) - _after(os.path.splitext(name)[1], content)
     start = end - _DIGEST
     return start >= 0 and _digest(content, start, end) == content[start:end]
 
