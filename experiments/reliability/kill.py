@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random moments (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("results/reliability"))
     options = parser.parse_args()
+    # A shell starts a background command with Ctrl-C ignored, and so would be each process that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     number, draw = signal.Signals[f"SIG{options.signal}"], random.Random(options.seed)
     sent: list[Sent] = []
     found: list[str] = []

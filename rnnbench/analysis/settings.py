@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.analysis.labels import CELLS, cell_label, metric_label, title
+from rnnbench.records.schemas import FOUND
 from rnnbench.visible import visible
 
 _NOT_CONFIG = {"run_id", "status", "step", "solved_at", "diverged_at", "score", "score_goal", "folder", "seed"}
@@ -43,7 +44,7 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 def config_keys(runs: pd.DataFrame) -> list[str]:
     """Returns the runs' columns that are configuration keys, except the seed."""
-    return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(("final.", "chance."))]
+    return [name for name in map(str, runs) if name not in _NOT_CONFIG and not name.startswith(FOUND)]
 
 
 def in_order(labelled: pd.DataFrame) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from rnnbench.records.folders import job_folders
 from rnnbench.records.lengths import as_of
 from rnnbench.records.reader import listed, missing_files, read_table, runs_table
 from rnnbench.records.reader import table_names as job_tables
-from rnnbench.records.schemas import RUNS_SCHEMA, SCHEMAS, runs_as_table, table_schema
+from rnnbench.records.schemas import FOUND, RUNS_SCHEMA, SCHEMAS, runs_as_table, table_schema
 
 __all__ = ["load_metrics", "load_runs", "load_scores", "load_showcase", "load_table", "table_names"]
 
@@ -30,8 +30,10 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
     Columns: run_id, status ("running", even if it was killed; "finished"; "diverged"), step (training steps recorded),
     solved_at and diverged_at (steps, or missing), score (the metric by which runs of its task are compared), score_goal
-    ("max" or "min"), the configuration in dotted columns (model.name, task.length, seed, ...), final.<metric> of the
-    last evaluation, chance.<metric> of the task, and folder. A value is missing if a run does not have that key.
+    ("max" or "min"), the configuration in dotted columns (model.name, task.length, seed, ...), size.parameters and
+    size.state_size (how many the whole model has, and how many numbers its states have), final.<metric> of the last
+    evaluation, chance.<metric> of the task, and folder. model.hidden_size is the width that was trained, also if it was
+    found from model.parameters. A value is missing if a run does not have that key.
 
     Raises:
         UserError: there is no such path, or it has no records, or none that can be read.
@@ -61,7 +63,7 @@ def _frame(jobs: Sequence["_Job"]) -> pd.DataFrame:
     folders = [str(job.folder) for job in jobs for _ in range(job.runs.num_rows)]
     table = table.append_column("folder", pa.array(folders))
     # First the fixed columns, then configuration, results and folder, each in the order of the runs.
-    last = [name for name in table.schema.names if name.startswith(("final.", "chance."))] + ["folder"]
+    last = [name for name in table.schema.names if name.startswith(FOUND)] + ["folder"]
     names = RUNS_SCHEMA.names + [name for name in table.schema.names if name not in {*RUNS_SCHEMA.names, *last}] + last
     frame = pd.DataFrame({name: _series(table[name]) for name in names})
     keys = [key for key in ("task.name", "model.name", "seed", "run_id") if key in frame]

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.analysis import statistics
+from rnnbench.analysis import costs, statistics
 from rnnbench.analysis.settings import in_order, label_runs
 from rnnbench.analysis.summaries import Rows, heading, notes, pair_rows, summary_rows
 from rnnbench.analysis.tables import load_runs
@@ -47,10 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--tuning-seeds", metavar="SEEDS", type=_seeds, help="seeds to tune on, such as 0,1 or 0-3 (with --tune)"
     )
+    parser.add_argument(
+        "--by",
+        choices=costs.COSTS,
+        help="compare only runs that cost about the same: whose costs differ by at most a quarter",
+    )
     arguments = parser.parse_args(argv)
     if (arguments.tune is None) != (arguments.tuning_seeds is None):
         parser.error("--tune and --tuning-seeds go together")
     runs = load_runs(arguments.folder)
+    cost = costs.costs(runs, arguments.by) if arguments.by else None
     said: list[str] = []
     if arguments.tune is not None:
         seeds = ", ".join(map(str, sorted(arguments.tuning_seeds)))
@@ -60,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         runs = statistics.tuned(runs, arguments.tune, arguments.tuning_seeds)
     labelled = label_runs(runs)
+    if cost is not None:
+        labelled = costs.split(labelled, cost, arguments.by)
     unfinished = int((labelled["status"] == "running").sum())
     if unfinished == len(labelled):
         raise UserError(f"{arguments.folder}: no run is finished yet ({unfinished} are not)")

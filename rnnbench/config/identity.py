@@ -17,7 +17,7 @@ def foldable(config: Config) -> set[str]:
     `Config` declares its own keys; cells and tasks annotate arguments as `FOLDABLE`. The numbers of an optimizer are
     foldable where the argument also takes a fraction, because `optax.inject_hyperparams` keeps them in its state.
     """
-    numbers = {key for key, value in flatten(identity(config)).items() if is_number(value)}
+    numbers = {key for key, value in flatten(select(config, lambda key, _: key.identity)).items() if is_number(value)}
     own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
     for prefix, node in (("model.cell", config.model.cell), ("task", config.task)):
         own |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
@@ -27,22 +27,22 @@ def foldable(config: Config) -> set[str]:
 
 def identity(config: Config) -> dict[str, Any]:
     """Returns the part of a configuration that determines the run's numbers (up to rounding), as nested values."""
-    return select(config, lambda key: key.identity)
+    return select(config, lambda key, is_default: key.identity and not (key.added and is_default))
 
 
 def described(config: Config) -> dict[str, Any]:
     """Returns the part of a configuration that the runs table and loggers state: the identity, and the run's length."""
-    return select(config, lambda key: key.described)
+    return select(config, lambda key, _: key.described)
 
 
 def compiled(config: Config) -> dict[str, Any]:
     """Returns the part of a configuration that determines the compiled program, apart from what is folded."""
-    return select(config, lambda key: key.compiled)
+    return select(config, lambda key, _: key.compiled)
 
 
 def recorded(config: Config) -> dict[str, Any]:
     """Returns the part of a configuration that is stored in a job's folder."""
-    return select(config, lambda key: key.recorded)
+    return select(config, lambda key, _: key.recorded)
 
 
 def run_id(config: Config) -> str:

@@ -19,6 +19,8 @@ class Declaration:
         choices: the values allowed; for a list, the items allowed.
         foldable: whether the key may differ between the runs of one population.
         identity: whether the key is part of the run's identity.
+        added: whether the key came when runs had been recorded without it. Their identity stays the same: the default
+            of such a key is no part of it.
         described: whether the runs table and loggers say the key's value.
         compiled: whether another value requires another compiled program.
         recorded: whether the configuration in a job's folder contains the key.
@@ -31,6 +33,7 @@ class Declaration:
     choices: tuple[str, ...] = ()
     foldable: bool = False
     identity: bool = True
+    added: bool = False
     described: bool = True
     compiled: bool = True
     recorded: bool = True
@@ -113,19 +116,27 @@ def keys(section: type, prefix: str = "") -> Iterator[Key]:
         if dataclasses.is_dataclass(hint):
             yield from keys(typing.cast(type, hint), f"{path}.")
         else:
-            made = field.default_factory
-            default = field.default if made is dataclasses.MISSING else made()
-            yield Key(path, hint, default, field.metadata["declaration"])
+            yield Key(path, hint, _default(field), field.metadata["declaration"])
 
 
-def select(section: Any, wanted: Callable[[Declaration], bool]) -> dict[str, Any]:
-    """Returns the values of the wanted keys as nested dictionaries, without sections that have none."""
+def _default(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
+def select(section: Any, wanted: Callable[[Declaration, bool], bool]) -> dict[str, Any]:
+    """Returns the values of the wanted keys as nested dictionaries, without sections that have none.
+
+    Args:
+        section: a dataclass.
+        wanted: returns whether a key is wanted, from what is declared about it and whether it has its default.
+    """
     selected: dict[str, Any] = {}
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         if dataclasses.is_dataclass(value):
             if inner := select(value, wanted):
                 selected[field.name] = inner
-        elif wanted(field.metadata["declaration"]):
+        elif wanted(field.metadata["declaration"], value == _default(field)):
             selected[field.name] = copy.deepcopy(value)
     return selected

@@ -17,7 +17,7 @@ from rnnbench.config.identity import foldable, run_id
 from rnnbench.config.messages import describe_config
 from rnnbench.config.metadata import keys
 from rnnbench.config.objects import checked, without_name
-from rnnbench.config.schema import CELL_ARGUMENTS, OPTAX_LIMITS, Config
+from rnnbench.config.schema import CELL_ARGUMENTS, OPTAX_LIMITS, Config, ModelConfig
 from rnnbench.errors import UserError
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
@@ -131,6 +131,20 @@ def _bounded() -> set[str]:
     return {key.path for key in keys(Config) if key.declared.below is not None}
 
 
+def _check_size(model: ModelConfig) -> None:
+    """Checks that the size of a model is given once, and removes the default where a budget takes its place."""
+    if model.parameters is None:
+        if model.hidden_size is None:
+            raise UserError("model.hidden_size: expected 1 or more, or null together with model.parameters, got null")
+        return
+    if model.hidden_size not in (None, ModelConfig.hidden_size):
+        raise UserError(
+            f"model.hidden_size: expected null, since model.parameters={model.parameters} determines it, "
+            f"got {model.hidden_size}"
+        )
+    model.hidden_size = None
+
+
 def _check_limits(config: Config) -> None:
     """Checks every key against its declared limits, then the limits that involve several keys."""
     for key in keys(Config):
@@ -142,6 +156,7 @@ def _check_limits(config: Config) -> None:
         number = config.optimizer.get(name)
         if is_number(number) and (limit := limits.broken_limit(number)) is not None:
             raise UserError(f"optimizer.{name}: expected {limit}, got {as_yaml(number)}")
+    _check_size(config.model)
     if not config.output:
         raise UserError("output: expected a folder for the results, got ''; the current one is .")
     given = {name for name, value in dataclasses.asdict(config.distributed).items() if value is not None}

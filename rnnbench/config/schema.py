@@ -24,7 +24,15 @@ class ModelConfig:
 
     name: str = key(MISSING, help="what records and figures call it")
     cell: dict[str, Any] = key(MISSING, help="the cell, by _target_ and its arguments")
-    hidden_size: int = key(64, help="features of the recurrent state of a layer", least=1)
+    hidden_size: int | None = key(
+        64, help="features of the recurrent state of a layer; null: found from model.parameters", least=1
+    )
+    parameters: int | None = key(
+        None,
+        help="parameters of the whole model; the hidden size is then the one that comes nearest to it",
+        least=1,
+        added=True,
+    )
     num_layers: int = key(1, help="recurrent layers; each is compiled, so many take long", least=1, below=101)
     embedding_size: int = key(32, help="features of a token, where the inputs are tokens", least=1)
     remat_every: int | None = key(

@@ -17,6 +17,9 @@ from rnnbench.figures.panels import draw_seeds, grid, panels_of, score_axis
 from rnnbench.figures.style import plain, styled
 from rnnbench.records.bins import bin_label
 
+SIZES = ("model.hidden_size", "model.parameters", "size.parameters", "size.state_size")
+"""Columns of the runs that say how large a model is, each in its own way."""
+
 
 @styled
 def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") -> Figure:
@@ -110,7 +113,8 @@ def learning_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
     """Draws the final test score against a key in which runs differ, such as `optimizer.learning_rate`.
 
-    For finished runs, the figure shows the median over seeds and a band between the quartiles.
+    For finished runs, the figure shows the median over seeds and a band between the quartiles. Against a size of the
+    model (`model.hidden_size`, `size.parameters`, `size.state_size`), runs of all sizes of a cell make one line.
 
     Args:
         runs: from `load_runs`.
@@ -122,7 +126,9 @@ def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
     finished = runs["status"] == "finished"
     if key not in runs or runs[key][finished].nunique() < 2:
         raise UserError(f"{key}: expected a key in which finished runs differ")
-    labelled = label_runs(runs.drop(columns=key)).assign(at=runs[key].to_numpy()).rename(columns={"result": "value"})
+    same = {key, *(SIZES if key in SIZES else ())} & {*runs}
+    labelled = label_runs(runs.drop(columns=[*same])).rename(columns={"result": "value"})
+    labelled = labelled.assign(at=runs[key].to_numpy())
     looks = setting_looks(labelled)
     table = labelled[(labelled["status"] == "finished") & labelled["at"].notna()]
     figure, panels = grid(panels_of(labelled, table))

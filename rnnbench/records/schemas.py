@@ -52,7 +52,10 @@ RUNS_SCHEMA = pa.schema(
         "score_goal": pa.string(),  # max or min
     }
 )
-"""First columns of the runs table, followed by the configuration, `final.<metric>` and `chance.<metric>`."""
+"""First columns of the runs table, followed by the configuration and the columns that begin as in `FOUND`."""
+
+FOUND = ("size.", "chance.", "final.")
+"""How the names of columns begin that are no part of the configuration: sizes, chance levels and last scores."""
 
 
 def make_table(schema: pa.Schema, parts: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -25,6 +25,7 @@ from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed, memory
 from rnnbench.training.optimizer import make_optimizer, numbers_of
+from rnnbench.training.size import hidden_size, parameters, state_size
 from rnnbench.training.step import Numbers, RunState, Structure, init_state, train_step
 
 AXIS = "device"
@@ -71,6 +72,7 @@ class Program:
         folded: the configuration keys, apart from the seed, in which the members differ.
         tasks: each member's task; the same for all, unless a number of the task is folded.
         test_sets: each member's test set, as NumPy arrays.
+        hidden_size: the width of the recurrent layers.
         template: the members' model, with shapes and types in place of arrays.
         predict: maps one member's parameters and numbers, inputs and mask to the outputs.
     """
@@ -96,16 +98,16 @@ class Program:
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._spread_over(devices)
 
-        build = functools.partial(self._build, numbers={})
         with blame("model.cell"):
-            self.template: Model = nnx.eval_shape(build, jax.random.key(0))
+            self.hidden_size = hidden_size(config.model, self._template)
+            self.template = self._template(self.hidden_size)
         if not isinstance(cell := self.template.layers[0], nnx.RNNCellBase):
             raise UserError(
                 f"model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got {type(cell).__name__}"
             )
         self.structure = _structure(self.template)
         if self.structure.constants:  # another library's cell may have random states, say
-            self.structure = _structure(build(jax.random.key(0)))
+            self.structure = _structure(self._build(jax.random.key(0), {}, self.hidden_size))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
         self._place_sets()
@@ -141,6 +143,15 @@ class Program:
         """
         self.compile()
         return self._segment_compiled(states)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Returns the columns of the runs table that say how large the model is."""
+        return {
+            "model.hidden_size": self.hidden_size,
+            "size.parameters": parameters(self.template),
+            "size.state_size": state_size(self.template),
+        }
 
     @property
     def megabytes(self) -> float:
@@ -193,12 +204,16 @@ class Program:
             lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=self.sharding), one
         )
 
-    def _build(self, key: PRNGKeyArray, numbers: Numbers) -> Model:
+    def _template(self, hidden_size: int) -> Model:
+        """Returns the model of a hidden size, with shapes and types in place of arrays."""
+        return nnx.eval_shape(lambda: self._build(jax.random.key(0), {}, hidden_size))
+
+    def _build(self, key: PRNGKeyArray, numbers: Numbers, hidden_size: int) -> Model:
         model = self.config.model
         return Model(
             functools.partial(self.make_cell, **numbers_of(numbers, "model.cell")),
             self.tasks[0],
-            hidden_size=model.hidden_size,
+            hidden_size=hidden_size,
             num_layers=model.num_layers,
             embedding_size=model.embedding_size,
             remat_every=model.remat_every,
@@ -206,7 +221,7 @@ class Program:
         )
 
     def _init_params(self, key: PRNGKeyArray, numbers: Numbers) -> PyTree:
-        return nnx.to_pure_dict(nnx.state(self._build(key, numbers), nnx.Param))
+        return nnx.to_pure_dict(nnx.state(self._build(key, numbers, self.hidden_size), nnx.Param))
 
     def _task(self, numbers: Numbers) -> Task:
         """Returns the task that a member trains on."""
@@ -221,7 +236,7 @@ class Program:
         """Returns the structure of a member's model, whose cells may keep some of the member's numbers."""
         if not numbers_of(numbers, "model.cell"):
             return self.structure
-        return _structure(self._build(jax.random.key(0), numbers))
+        return _structure(self._build(jax.random.key(0), numbers, self.hidden_size))
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
         """Maps a function of one member, and of shared arguments, over the members that each device holds.

@@ -206,7 +206,7 @@ class Session:
         at = step if restored else None
         diverged_at = distributed.fetch(states.diverged_at).tolist()
         earlier = distributed.lead(lambda: lengths.as_of(folder, before, step)) if restored else []
-        self.runs_table = RunsTable(self.configs, self.program.tasks, step, diverged_at, earlier)
+        self.runs_table = RunsTable(self.configs, self.program.tasks, self.program.sizes, step, diverged_at, earlier)
         self.records.rewind(at, self.runs_table.rows)
         repeats = self.checkpoints.rewind(at)
         if leads and before and lengths.asked(before) != steps:

@@ -24,6 +24,7 @@ class RunsTable:
         self,
         configs: Sequence[Config],
         tasks: Sequence[Task],
+        sizes: Mapping[str, int],
         step: int,
         diverged_at: Sequence[int],
         earlier: Sequence[Row] = (),
@@ -33,6 +34,7 @@ class RunsTable:
         Args:
             configs: the runs' configurations.
             tasks: the runs' tasks.
+            sizes: the columns that say how large the runs' model is.
             step: training steps done.
             diverged_at: the step at which each run diverged, or -1.
             earlier: rows of an interrupted session, from which whatever still holds at `step` is kept.
@@ -52,6 +54,7 @@ class RunsTable:
                     "score": task.score,
                     "score_goal": task.score_goal,
                     **flatten(described(config)),
+                    **sizes,
                     **{f"chance.{name}": value for name, value in task.chance().items()},
                     # From the last evaluation; if training continues, the next one replaces them.
                     **{key: value for key, value in before.items() if key.startswith("final.") and value is not None},

@@ -51,10 +51,17 @@ def test_the_run_id_stays_the_same_between_versions() -> None:
     assert identity.run_id(parsed) == "398f0372daaf"
 
 
+def test_an_added_key_is_part_of_the_identity_once_it_is_set() -> None:
+    assert "model.parameters" not in identity.flatten(identity.identity(compose()))
+    assert "model.parameters" in identity.flatten(identity.described(compose()))
+    budgets = [compose(f"model.parameters={budget}") for budget in (1000, 2000)]
+    assert len({identity.run_id(config) for config in (compose(), *budgets)}) == 3
+
+
 def test_what_is_described_compiled_and_recorded() -> None:
     reference = compose()
     about = identity.flatten(identity.described(reference))
-    assert about == {**identity.flatten(identity.identity(reference)), "train.steps": 2000}
+    assert about == {**identity.flatten(identity.identity(reference)), "train.steps": 2000, "model.parameters": None}
     assert identity.compiled(compose("train.steps=1")) != identity.compiled(reference)
     assert identity.compiled(compose("model.remat_every=5")) != identity.compiled(reference)
     assert identity.compiled(compose("output=elsewhere", "devices=2", "probe.at_end=[]")) == identity.compiled(

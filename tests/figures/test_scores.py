@@ -121,3 +121,12 @@ def test_scores_against_a_key_are_medians_and_quartiles():
     assert axes.get_xlabel() == "learning rate"
     with pytest.raises(UserError, match=r"task\.length: expected a key in which finished runs differ"):
         plots.score_by_value(runs, "task.length")
+
+
+def test_score_by_size_joins_the_sizes_of_a_cell() -> None:
+    sizes = [{"model.hidden_size": 8, "size.parameters": 400}, {"model.hidden_size": 16, "size.parameters": 1500}]
+    runs = pd.DataFrame([run("gru", seed, **size) for seed, size in enumerate(sizes)])
+    figure = plots.score_by_value(runs, "size.parameters")
+    assert legend(figure) == ["GRU"]
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [400, 1500])
+    assert figure.axes[0].get_xlabel() == "parameters"
