@@ -1,0 +1,111 @@
+"""`rnnbench cells [key=value ...]`: shows all cells, with their papers, gates, states, sizes and times of a step."""
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+
+from rnnbench.commands import terminal
+from rnnbench.commands.parser import Parser
+from rnnbench.config.compose import check_config_dir, compose, shipped
+from rnnbench.config.overrides import check_keys
+from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
+
+STEPS = 10
+"""Training steps that are timed together."""
+
+TIMES = 5
+"""How often they are timed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a row for each option of the group `model`, and returns the exit code.
+
+    Args:
+        argv: the command line after `cells`.
+
+    Raises:
+        UserError: an override is not valid.
+    """
+    parser = Parser(
+        prog="rnnbench cells",
+        description="Shows the cells that model=NAME selects: what each is, its gates and states, how large the model "
+        "is, and the median time of a training step on this machine. Overrides choose the size and the task, for "
+        "example model.parameters=16000 task.length=200, or some of the cells: model=lstm,gru.",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
+    parser.add_argument("--untimed", action="store_true", help="do not measure the time, which takes seconds a cell")
+    parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder with your own cells, as for training")
+    arguments = parser.parse_intermixed_args(argv)
+    check_config_dir(arguments.config_dir, "--config-dir")
+    check_keys(arguments.overrides)
+    chosen = [override.partition("=")[2] for override in arguments.overrides if override.startswith("model=")]
+    others = [override for override in arguments.overrides if not override.startswith("model=")]
+    known = _descriptions(arguments.config_dir)
+    names = chosen[-1].split(",") if chosen else sorted(known)
+    # The steps that are timed make one segment.
+    own = (f"train.steps={STEPS}", f"train.eval_every={STEPS}", "train.test_size=1", "probe.at_evaluation=[]")
+    configs = [compose(f"model={name}", *others, *own, config_dir=arguments.config_dir) for name in names]
+
+    headings = ["model=", "what it is", "gates", "states", "hidden size", "parameters", "state size"]
+    table = terminal.table(*headings, *([] if arguments.untimed else ["ms a step"]))
+    for column in table.columns[1:4]:
+        column.justify, column.overflow = "left", "fold"
+    console = Console(file=sys.stderr)
+    for name, config in track(
+        list(zip(names, configs, strict=True)),
+        "cells",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ):
+        try:
+            table.add_row(name, Text(known[name]), *map(Text, _about(config, timed=not arguments.untimed)))
+        except UserError as error:
+            raise UserError(f"model={name}: {error}") from error
+    terminal.console().print(table)
+    return 0
+
+
+def _descriptions(config_dir: str | None) -> dict[str, str]:
+    """Returns what the comment on the first line of each model's file says, by name."""
+    found = {}
+    for folder in (shipped("conf"), *([Path(config_dir)] if config_dir else [])):
+        for path in sorted((folder / "model").glob("*.yaml")):
+            first = path.read_text().partition("\n")[0]
+            found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
+    return found
+
+
+def _about(config: Config, timed: bool) -> list[str]:
+    """Returns a row of the table from its third column on."""
+    import jax
+
+    from rnnbench.cells import GatedCell
+    from rnnbench.model import state_names
+    from rnnbench.training.devices import start_devices, use_devices
+    from rnnbench.training.program import Program
+
+    use_devices(config.devices)
+    start_devices()
+    program = Program([config], jax.devices())
+    cell = program.template.layers[0]
+    gates = ", ".join(cell.gates) if isinstance(cell, GatedCell) else ""
+    row = [gates, ", ".join(state_names(cell)), *(f"{size:,}" for size in program.sizes.values())]
+    if timed:
+        seconds = []
+        states = program.place([program.init(config)])
+        for _ in range(1 + TIMES):  # the first one warms up
+            # A state that has taken all its steps would stay as it is.
+            states = jax.block_until_ready(states._replace(step=jax.numpy.zeros_like(states.step)))
+            start = time.perf_counter()
+            states, _ = jax.block_until_ready(program.segment(states))
+            seconds.append(time.perf_counter() - start)
+        row.append(f"{1000 * statistics.median(seconds[1:]) / STEPS:.2f}")
+    return row
