@@ -42,6 +42,29 @@ def test_a_reader_outlives_the_merge_of_the_parts_it_has_listed(folder, monkeypa
     assert steps(folder) == [0, 100, 200, 300]
 
 
+def test_a_listing_in_the_middle_of_a_merge_is_repeated(folder, monkeypatch):
+    """A folder that changes while it is listed may give some parts neither before nor after they are merged."""
+    train(folder, None, 300)
+    listed, calls = reader.parts_of, []
+
+    def torn_at_first(*arguments):
+        calls.append(arguments)
+        parts = listed(*arguments)
+        return parts[:2] if len(calls) == 1 else parts
+
+    monkeypatch.setattr(reader, "parts_of", torn_at_first)
+    assert steps(folder) == [0, 100, 200, 300]
+    assert len(calls) == 4, "listed twice, before and after it was read"
+
+
+def test_a_table_without_rows_has_its_columns(folder):
+    train(folder, None, 100)
+    with Records(folder, CONFIG) as owner:
+        owner.rewind(None, [row()])
+    assert reader.read_table(folder, "metrics").schema.names == ["run_id", "step", "split", "metric", "value"]
+    assert reader.read_table(folder, "a_probe").schema.names == ["run_id", "step"]
+
+
 def test_broken_and_foreign_parts_are_named(folder):
     train(folder, None, 100)
     part = folder / "metrics/00000001-00000100.parquet"

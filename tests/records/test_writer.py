@@ -93,6 +93,13 @@ def test_rewinding_drops_only_what_comes_later(folder):
         assert steps(folder) == []
 
 
+def test_a_finished_table_becomes_a_part_from_the_first_step_on(folder):
+    train(folder, None, 500)
+    with Records(folder, CONFIG) as owner:
+        owner.rewind(300, [row(step=300)])
+    assert [path.name for path in (folder / "metrics").glob("*.parquet")] == ["00000000-00000300.parquet"]
+
+
 SHOWN = {"run_id": "r", "step": 300, "prompt": "I", "continuation": ["do", "did"], "probability": 0.5}
 
 
