@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from rnnbench.cells import GatedCell, unroll
+from rnnbench.cells.linear import Method
 from rnnbench.tasks.base import Task
 
 MakeCell = Callable[..., nnx.RNNCellBase]
@@ -35,6 +36,7 @@ class Model(nnx.Module):
         num_layers: int = 1,
         embedding_size: int = 32,
         remat_every: int | None = None,
+        method: Method | None = None,
         rngs: nnx.Rngs,
     ):
         """Creates the parameters.
@@ -46,6 +48,7 @@ class Model(nnx.Module):
             num_layers: number of recurrent layers.
             embedding_size: width of a token's embedding; unused for feature inputs.
             remat_every: steps between two stored carries (see `unroll`), which saves memory and costs time.
+            method: how a cell that is linear in its state computes it (see `unroll`).
             rngs: source of the keys.
         """
         self.embedding = None if task.vocab_size is None else nnx.Embed(task.vocab_size, embedding_size, rngs=rngs)
@@ -54,6 +57,7 @@ class Model(nnx.Module):
         self.layers = nnx.List([make_cell(width, hidden_size, rngs=rngs) for width in widths])
         self.readout = nnx.Linear(hidden_size, task.out_features, rngs=rngs)
         self.remat_every = remat_every
+        self.method = method
         self.last_step_only = task.last_step_only
 
     def __call__(
@@ -86,6 +90,7 @@ class Model(nnx.Module):
                 mask=mask,
                 perturbation=None if perturbation is None else perturbation[i],
                 remat_every=self.remat_every,
+                method=self.method,
                 last_only=self.last_step_only and i == len(self.layers) - 1,
             )
             last.append(layer_carry)

@@ -24,6 +24,12 @@ CELLS = {
     "slstm": "sLSTM",
     "janet": "JANET",
     "gru": "GRU",
+    "mgu": "MGU",
+    "min_gru": "minGRU",
+    "min_lstm": "minLSTM",
+    "sru": "SRU",
+    "lru": "LRU",
+    "s4d": "S4D",
 }
 
 ABBREVIATIONS = {"mse"}

@@ -19,10 +19,17 @@ from rnnbench.cells.janet import JANET
 from rnnbench.cells.layer_norm_lstm import LayerNormLSTM
 from rnnbench.cells.leaky import LeakyRNN
 from rnnbench.cells.lem import LEM
+from rnnbench.cells.linear import LinearCell
+from rnnbench.cells.lru import LRU
 from rnnbench.cells.lstm import LSTM
 from rnnbench.cells.lstm_variant import LSTMVariant
+from rnnbench.cells.mgu import MGU
+from rnnbench.cells.min_gru import MinGRU
+from rnnbench.cells.min_lstm import MinLSTM
 from rnnbench.cells.projected_lstm import ProjectedLSTM
+from rnnbench.cells.s4d import S4D
 from rnnbench.cells.slstm import SLSTM
+from rnnbench.cells.sru import SRU
 from rnnbench.cells.unroll import plain_unroll, unroll
 from rnnbench.cells.vanilla import VanillaRNN
 
@@ -30,8 +37,12 @@ __all__ = [
     "GRU",
     "JANET",
     "LEM",
+    "LRU",
     "LSTM",
+    "MGU",
+    "S4D",
     "SLSTM",
+    "SRU",
     "AntisymmetricRNN",
     "CellOptions",
     "ClockworkRNN",
@@ -45,6 +56,9 @@ __all__ = [
     "LSTMVariant",
     "LayerNormLSTM",
     "LeakyRNN",
+    "LinearCell",
+    "MinGRU",
+    "MinLSTM",
     "ProjectedLSTM",
     "VanillaRNN",
     "chrono",

@@ -253,14 +253,14 @@ class GatedCell(nnx.RNNCellBase):
         self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
     ) -> tuple[tuple[Float[Array, "*batch _"], ...], Float[Array, "*batch hidden"]]:
         """Runs one step, as `flax.nnx.RNN` expects: returns the new carry (the states) and the output (h)."""
-        new = self.combine(self._gates(carry, inputs), carry)
+        new = self.combine(self.gates_of(carry, inputs), carry)
         return new, new[0]
 
     def observe(
         self, carry: tuple[Float[Array, "*batch _"], ...], inputs: Float[Array, "*batch features"]
     ) -> tuple[tuple[Float[Array, "*batch _"], ...], dict[str, Float[Array, "*batch gate"]]]:
         """Runs one step, and returns the new carry and each gate's activated value by name, for deferred gates too."""
-        gates = self._gates(carry, inputs)
+        gates = self.gates_of(carry, inputs)
         new = self.combine(gates, carry)
         values = {name: gate.value if isinstance(gate, Drive) else gate for name, gate in gates.items()}
         return new, {name: value for name, value in values.items() if value is not None}
@@ -270,7 +270,7 @@ class GatedCell(nnx.RNNCellBase):
         gate = self.gates[name]
         return Drive(name, from_input, project if gate.recurrent else None, gate.activation, self.hidden_features)
 
-    def _gates(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
+    def gates_of(self, carry: States, inputs: Array) -> dict[str, Array | Drive]:
         """Returns the gates of one step."""
         from_input = dict(
             zip(self.blocks, jnp.split(inputs @ self.kernel[...], len(self.blocks), axis=-1), strict=True)

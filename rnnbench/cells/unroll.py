@@ -1,4 +1,4 @@
-"""The unroll over time: a scan with its own gradient for cells written gate by gate, a plain scan for all others."""
+"""The unroll over time, by the kind of cell: linear in its state, written gate by gate, or any other."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Array, PyTree
 
 from rnnbench.cells.base import is_gated
 from rnnbench.cells.gated_scan import gated_unroll
+from rnnbench.cells.linear import Method, is_linear, linear_unroll
 from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, remat
 
 
@@ -21,12 +22,14 @@ def unroll(
     perturbation: PyTree | None = None,
     last_only: bool = False,
     remat_every: int | None = None,
+    method: Method | None = None,
 ) -> tuple[PyTree, Hidden]:
     """Runs a cell over time: carry_t = cell(carry_{t-1}, x_t) + eps_t.
 
     A `GatedCell` runs in a scan with its own gradient: the reverse scan carries only the gradients of the states, and
-    after it, each weight gradient is one matmul over all steps. Any other cell runs in `plain_unroll`. Values and
-    gradients are the same.
+    after it, each weight gradient is one matmul over all steps. A `LinearCell` computes all its gates at once, and its
+    state step by step or in parallel over time. Any other cell runs in `plain_unroll`. Values and gradients are the
+    same.
 
     Args:
         cell: the recurrent cell.
@@ -39,16 +42,28 @@ def unroll(
         remat_every: steps between two carries that are stored for the gradient; everything else is computed again
             (Chen et al. 2016). The gradient then needs memory for T / remat_every + remat_every steps instead of T,
             which is least near sqrt(T), but it takes a second forward pass. By default everything is stored.
+        method: how a `LinearCell` computes its state; by default as is faster on the device. Others know only
+            "sequential".
 
     Returns:
         The last carry, and the outputs of all steps, or only that of the last step with `last_only`. The output of a
         padded step is that of the last real step before it. If there is none, it is the state in `carry` that the cell
         gives as its output.
+
+    Raises:
+        ValueError: `method` is "parallel", and the cell is not linear in its state.
     """
+    if method == "parallel" and not is_linear(cell):
+        raise ValueError(
+            f"unroll: expected sequential for {type(cell).__name__}, got parallel, which only cells that are linear in "
+            "their state have (rnnbench.cells.LinearCell)"
+        )
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if is_gated(cell):
         inputs = inputs.astype(cell.kernel[...].dtype)  # the type of the states, which no step may change
+        if is_linear(cell):
+            return linear_unroll(cell, _real(inputs, mask), carry, mask, perturbation, last_only, remat_every, method)
         return gated_unroll(cell, _real(inputs, mask), carry, mask, perturbation, last_only, remat_every)
     return plain_unroll(cell, inputs, carry, mask, perturbation, last_only, remat_every)
 

@@ -43,6 +43,13 @@ class ModelConfig:
         identity=False,
         compiled=True,
     )
+    unroll: str | None = key(
+        None,
+        help="how a cell that is linear in its state computes it over time; null: as is faster on the device",
+        choices=("sequential", "parallel"),
+        identity=False,
+        compiled=True,
+    )
 
 
 @dataclasses.dataclass

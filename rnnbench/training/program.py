@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from rnnbench.cells.linear import Method, is_linear
 from rnnbench.config.identity import compiled, flatten, foldable, identity
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
@@ -104,6 +105,11 @@ class Program:
         if not isinstance(cell := self.template.layers[0], nnx.RNNCellBase):
             raise UserError(
                 f"model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got {type(cell).__name__}"
+            )
+        if config.model.unroll == "parallel" and not is_linear(cell):
+            raise UserError(
+                f"model.unroll: expected sequential for {type(cell).__name__}, got parallel, which only cells that are "
+                "linear in their state have (rnnbench.cells.LinearCell)"
             )
         self.structure = _structure(self.template)
         if self.structure.constants:  # another library's cell may have random states, say
@@ -217,6 +223,7 @@ class Program:
             num_layers=model.num_layers,
             embedding_size=model.embedding_size,
             remat_every=model.remat_every,
+            method=cast(Method | None, model.unroll),
             rngs=nnx.Rngs(key),
         )
 

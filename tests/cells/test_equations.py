@@ -37,6 +37,11 @@ def janet(p: Arrays, x: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
     return (sigmoid(s) * h + (1 - sigmoid(s - p["beta"])) * candidate,)
 
 
+def mgu(p: Arrays, x: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
+    f = sigmoid(x @ p["W_forget"] + h @ p["U_forget"] + p["b_forget"])
+    return ((1 - f) * h + f * np.tanh(x @ p["W_candidate"] + (f * h) @ p["U_candidate"] + p["b_candidate"]),)
+
+
 def indrnn(p: Arrays, x: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
     return (np.maximum(x @ p["W_hidden"] + p["recurrent_weight"] * h + p["b_hidden"], 0),)
 
@@ -119,6 +124,7 @@ def variant(
 
 CASES: dict[str, tuple[Callable[..., GatedCell], Callable[..., tuple[np.ndarray, ...]]]] = {
     "janet": (cells.JANET, janet),
+    "mgu": (cells.MGU, mgu),
     "indrnn": (cells.IndRNN, indrnn),
     "leaky": (cells.LeakyRNN, leaky),
     "slstm": (cells.SLSTM, partial(slstm, forget=sigmoid)),

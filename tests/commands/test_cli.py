@@ -244,7 +244,7 @@ def test_a_signal_that_becomes_another_error_still_stops_the_command(
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere: the folder is not available"),
         (
             ["shwo", "results"],
-            "unknown command 'shwo'; the commands are cells, status, show, compare, report, probe, and without one, key=value",
+            "unknown command 'shwo'; the commands are cells, status, show, compare, report, probe, and without one",
         ),
         (["shwo", "results"], "Did you mean show?"),
     ],

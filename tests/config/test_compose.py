@@ -110,9 +110,9 @@ def test_a_sweep_needs_values() -> None:
 def test_a_folder_of_ones_own_adds_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(OUTSIDE))
     folder = OUTSIDE / "conf"
-    assert rnnbench.compose("model=mgu", config_dir=folder).model.name == "mgu"
-    names = [config.model.name for config in rnnbench.compose_sweep("model=mgu,gru", config_dir=str(folder))]
-    assert names == ["mgu", "gru"]
+    assert rnnbench.compose("model=ugrnn", config_dir=folder).model.name == "ugrnn"
+    names = [config.model.name for config in rnnbench.compose_sweep("model=ugrnn,gru", config_dir=str(folder))]
+    assert names == ["ugrnn", "gru"]
     with pytest.raises(UserError, match="config_dir: there is no folder nowhere"):
         rnnbench.compose(config_dir="nowhere")
 

@@ -26,7 +26,7 @@ ENTRIES = {
     "python -m": [sys.executable, "-m", "rnnbench"],
 }
 TRAIN = [
-    *("--config-dir", "conf", "model=mgu", "task=temporal_order", "task.length=6", "model.hidden_size=8"),
+    *("--config-dir", "conf", "model=ugrnn", "task=temporal_order", "task.length=6", "model.hidden_size=8"),
     *("optimizer.learning_rate=0.02", "train.steps=200", "train.eval_every=100", "train.batch_size=32"),
     *("train.test_size=256", "probe.size=4", "devices=1"),
 ]
@@ -35,9 +35,9 @@ TRAIN = [
 @pytest.fixture
 def cell_class(monkeypatch: pytest.MonkeyPatch) -> type[nnx.RNNCellBase]:
     monkeypatch.syspath_prepend(OUTSIDE)
-    from minimal_gated_unit import MinimalGatedUnit
+    from update_gate_rnn import UpdateGateRNN
 
-    return MinimalGatedUnit
+    return UpdateGateRNN
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_the_real_command_trains_its_cell_on_its_task(tmp_path: Path, entry: lis
     )
     assert done.returncode == 0, done.stderr
     [run] = rnnbench.load_runs(tmp_path).to_dict("records")
-    assert (run["task.name"], run["model.name"]) == ("temporal_order", "mgu")
-    assert run["model.cell._target_"] == "minimal_gated_unit.MinimalGatedUnit"
+    assert (run["task.name"], run["model.name"]) == ("temporal_order", "ugrnn")
+    assert run["model.cell._target_"] == "update_gate_rnn.UpdateGateRNN"
     assert (run["status"], run["step"], run["chance.accuracy"]) == ("finished", 200, 0.25)
     assert run["final.accuracy"] > 0.5, "it learns"
     assert set(rnnbench.load_scores(tmp_path).by) == {"distance"}
@@ -73,13 +73,13 @@ def test_help_lists_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.chdir(OUTSIDE)
     assert cli.main(["--config-dir", "conf", "--help"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "lstm_projected, mgu, rnn" in printed
+    assert "sru, ugrnn" in printed
     assert "temporal_order" in printed
 
 
 def test_the_cell_takes_at_most_25_lines_and_a_few_of_yaml() -> None:
-    assert len((OUTSIDE / "minimal_gated_unit.py").read_text().splitlines()) <= 25
-    assert len((OUTSIDE / "conf/model/mgu.yaml").read_text().splitlines()) <= 5
+    assert len((OUTSIDE / "update_gate_rnn.py").read_text().splitlines()) <= 25
+    assert len((OUTSIDE / "conf/model/ugrnn.yaml").read_text().splitlines()) <= 5
 
 
 def test_the_cell_keeps_its_contract(cell_class: type[nnx.RNNCellBase]) -> None:
@@ -93,11 +93,11 @@ def test_the_task_keeps_its_contract(task_class: type[Task]) -> None:
 def test_the_cell_is_the_equation_of_the_paper(cell_class: type[nnx.RNNCellBase]) -> None:
     cell = cell_class(2, 3, rngs=nnx.Rngs(0))
     h, x = jax.random.normal(jax.random.key(1), (3,)), jax.random.normal(jax.random.key(2), (2,))
-    (w_f, w_n), (u_f, u_n) = np.split(cell.kernel[...], 2, axis=1), np.split(cell.recurrent_kernel[...], 2, axis=1)
-    f = 1 / (1 + np.exp(-(x @ w_f + h @ u_f)))
-    n = np.tanh(x @ w_n + (f * h) @ u_n)
+    (w_g, w_c), (u_g, u_c) = np.split(cell.kernel[...], 2, axis=1), np.split(cell.recurrent_kernel[...], 2, axis=1)
+    g = 1 / (1 + np.exp(-(x @ w_g + h @ u_g)))
+    c = np.tanh(x @ w_c + h @ u_c)
     _, output = cell((h,), x)
-    np.testing.assert_allclose(output, (1 - f) * h + f * n, rtol=1e-5)
+    np.testing.assert_allclose(output, g * h + (1 - g) * c, rtol=1e-5)
 
 
 def test_the_cell_takes_the_fast_path(cell_class: type[nnx.RNNCellBase]) -> None:
@@ -145,6 +145,6 @@ def test_a_probe_is_one_file(
     assert "<figcaption>draw effective rank</figcaption>" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["minimal_gated_unit.py", "temporal_order.py", "effective_rank.py"])
+@pytest.mark.parametrize("name", ["update_gate_rnn.py", "temporal_order.py", "effective_rank.py"])
 def test_the_readme_shows_the_file_as_it_is(name: str) -> None:
     assert f"```python\n{(OUTSIDE / name).read_text()}```" in (ROOT / "README.md").read_text()

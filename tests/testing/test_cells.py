@@ -31,6 +31,12 @@ BUILT_IN = [
     cells.ExpRNN,
     functools.partial(cells.ClockworkRNN, periods=(1, 2)),
     functools.partial(cells.LSTMVariant, forget_gate="coupled", output_activation=False),
+    cells.MGU,
+    cells.MinGRU,
+    cells.MinLSTM,
+    cells.SRU,
+    cells.LRU,
+    functools.partial(cells.S4D, order=4),
     functools.partial(cells.LSTMVariant, input_gate=False, forget_gate="none", output_gate=False),
 ]
 

@@ -1,0 +1,58 @@
+"""The minimal LSTM, whose gates see the input alone."""
+
+from typing import ClassVar, Unpack
+
+from jax.nn.initializers import constant
+from jaxtyping import Array, Float
+
+from rnnbench.cells.activations import identity, sigmoid
+from rnnbench.cells.base import CellOptions, Number
+from rnnbench.cells.gates import Gate, Gates
+from rnnbench.cells.initializers import ByGate, overriding
+from rnnbench.cells.linear import LinearCell
+
+
+class MinLSTM(LinearCell):
+    r"""minLSTM (Feng et al. 2024, "Were RNNs all we needed?").
+
+        f = sigmoid(x W_f + b_f)        forget gate
+        i = sigmoid(x W_i + b_i)        input gate
+        n = x W_n + b_n                 candidate
+        h' = f / (f + i) * h + i / (f + i) * n
+
+    The gates of an LSTM without h, divided by their sum, so that h stays an average of candidates. There is no output
+    gate. The paper's form in the space of logarithms is left out.
+    """
+
+    gates: ClassVar = {
+        "forget": Gate(sigmoid, recurrent=False),
+        "input": Gate(sigmoid, recurrent=False),
+        "candidate": Gate(identity, recurrent=False),
+    }
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        forget_bias: Number = 0.0,
+        bias_init: ByGate | None = None,
+        **options: Unpack[CellOptions],
+    ):
+        """Creates the parameters.
+
+        Args:
+            in_features: width of the input.
+            hidden_features: width of the hidden state.
+            forget_bias: initial value of b_f; above 0, h is kept longer at first.
+            bias_init: one initialiser for all biases, or a mapping from names of some gates; it takes precedence over
+                `forget_bias`.
+            options: the other options of `GatedCell`.
+        """
+        biases = overriding(bias_init, forget=constant(forget_bias))
+        super().__init__(in_features, hidden_features, bias_init=biases, **options)
+
+    def recurrence(self, gates: Gates) -> tuple[Float[Array, "*t hidden"], Float[Array, "*t hidden"]]:
+        """Returns f / (f + i) and i / (f + i) * n."""
+        total = gates.forget + gates.input
+        return gates.forget / total, gates.input / total * gates.candidate
