@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.datasets import load_digits
 
 from rnnbench.tasks import Digits
@@ -27,6 +28,13 @@ def test_split_is_stratified_and_complete(task):
     np.testing.assert_array_equal(test.targets, labels[task.test_images])
     np.testing.assert_allclose(test.inputs[..., 0], images[task.test_images] / 16)
     assert len(task.probe_set(8).targets) == 8
+
+
+def test_chance_is_the_most_frequent_digit(task):
+    _, counts = np.unique(load_digits().target[task.test_images], return_counts=True)
+    chance = task.chance()
+    assert chance["accuracy"] == counts.max() / counts.sum()
+    assert chance["loss"] == pytest.approx(scipy.stats.entropy(counts))
 
 
 def test_training_draws_training_images_only(task):

@@ -86,10 +86,11 @@ def test_uniform_distances():
     np.testing.assert_allclose(np.bincount(batch.info["distance"])[2:], 500, atol=100)
 
 
-def test_longest_sentence_fills_the_length():
-    task = SentenceCompletion(kinds=("tense",), max_distance=12)
+@pytest.mark.parametrize("longest", [11, 12])
+def test_longest_sentence_fills_the_length(longest):
+    task = SentenceCompletion(kinds=("tense",), max_distance=longest)
     probe = task.probe_set(64)
-    assert (probe.info["distance"] == 12).all()
+    assert (probe.info["distance"] == longest).all()
     assert probe.mask.sum(1).max() == task.length
 
 
@@ -285,6 +286,12 @@ def test_effective_span_and_pair_accuracy(task, test_pairs):
     assert task.summary({"accuracy": gap}, test_pairs)["effective_span"] == 0
 
 
+def test_guessing_gets_a_quarter_of_the_pairs_right(task, test_pairs):
+    guesses = np.random.default_rng(0).integers(2, size=(200, len(test_pairs.inputs))).astype(np.float32)
+    shares = [task.summary({"accuracy": guess}, test_pairs)["pair_accuracy"] for guess in guesses]
+    assert task.chance()["pair_accuracy"] == pytest.approx(np.mean(shares), abs=0.01)
+
+
 def test_probe_set_lines_up_in_time(task):
     probe = task.probe_set(12)
     assert (probe.info["distance"] == 32).all()
@@ -304,6 +311,8 @@ def test_odd_and_tiny_test_sets(task):
         ({"kinds": ["tense", "mood"]}, "kinds: expected one or more of tense, number, gender, got tense, mood"),
         ({"kinds": []}, "kinds: expected one or more of tense, number, gender, got none"),
         ({"max_distance": 1}, "max_distance: expected at least 2, got 1"),
+        ({"max_distance": 8, "distance": 9}, r"distance: expected 2 to 8 \(max_distance\), got 9"),
+        ({"max_distance": 8, "distance": 1}, r"distance: expected 2 to 8 \(max_distance\), got 1"),
         ({"distances": "long"}, "distances: expected 'log' or 'uniform', got 'long'"),
     ],
 )
