@@ -19,8 +19,12 @@ class Model(nnx.Module):
     """Embedding, recurrent layers and readout, the same around every cell.
 
         x_t = embedding[token_t]                    for a task with tokens, otherwise the features themselves
-        h_t^l = cell^l(h_{t-1}^l, h_t^{l-1})        with h_t^0 = x_t
-        y_t = h_t^L R + r
+        h_t^l = cell^l(h_{t-1}^l, z_t^{l-1})        with z_t^0 = x_t
+        z_t^l = N^l(h_t^l) + z_t^{l-1}              N only with `layer_norm`, the sum only with `residual` and if l > 1
+        y_t = z_t^L R + r
+
+    N is layer normalisation with a gain and a bias for each layer (Ba et al. 2016). The residual connection (He et al.
+    2016) starts at the second layer, because the first may read inputs of another width.
 
     Attributes:
         layers: one cell per layer.
@@ -35,6 +39,8 @@ class Model(nnx.Module):
         hidden_size: int,
         num_layers: int = 1,
         embedding_size: int = 32,
+        residual: bool = False,
+        layer_norm: bool = False,
         remat_every: int | None = None,
         method: Method | None = None,
         rngs: nnx.Rngs,
@@ -47,6 +53,8 @@ class Model(nnx.Module):
             hidden_size: width of every layer's hidden state.
             num_layers: number of recurrent layers.
             embedding_size: width of a token's embedding; unused for feature inputs.
+            residual: whether each layer from the second on adds its input to its output.
+            layer_norm: whether each layer's output is normalised, before that sum.
             remat_every: steps between two stored carries (see `unroll`), which saves memory and costs time.
             method: how a cell that is linear in its state computes it (see `unroll`).
             rngs: source of the keys.
@@ -56,6 +64,9 @@ class Model(nnx.Module):
         widths = [width] + [hidden_size] * (num_layers - 1)
         self.layers = nnx.List([make_cell(width, hidden_size, rngs=rngs) for width in widths])
         self.readout = nnx.Linear(hidden_size, task.out_features, rngs=rngs)
+        norms = [nnx.LayerNorm(hidden_size, rngs=rngs) for _ in widths] if layer_norm else []
+        self.norms = nnx.List(norms) if layer_norm else None
+        self.residual = residual
         self.remat_every = remat_every
         self.method = method
         self.last_step_only = task.last_step_only
@@ -83,7 +94,7 @@ class Model(nnx.Module):
         x, mask = jnp.swapaxes(x, 0, 1), mask.T
         last = []
         for i, cell in enumerate(self.layers):
-            layer_carry, x = unroll(
+            layer_carry, h = unroll(
                 cell,
                 x,
                 carry=None if carry is None else carry[i],
@@ -94,6 +105,7 @@ class Model(nnx.Module):
                 last_only=self.last_step_only and i == len(self.layers) - 1,
             )
             last.append(layer_carry)
+            x = self._output(i, x, h)
         return self.readout(x if self.last_step_only else jnp.swapaxes(x, 0, 1)), last
 
     def layer_inputs(
@@ -102,10 +114,20 @@ class Model(nnx.Module):
         """Returns the inputs of each layer, time first: embeddings or features, then outputs of the layer below."""
         x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
         xs = [x]
-        for cell in self.layers[:-1]:
-            _, x = unroll(cell, x, mask=mask.T)
+        for i, cell in enumerate(self.layers[:-1]):
+            _, h = unroll(cell, x, mask=mask.T)
+            x = self._output(i, x, h)
             xs.append(x)
         return xs
+
+    def _output(
+        self, layer: int, below: Float[Array, "time batch _"], h: Float[Array, "*time batch hidden"]
+    ) -> Float[Array, "*time batch hidden"]:
+        """Returns z of a layer, at every step or at the last one, as h is. A padded step repeats the one before it."""
+        z = h if self.norms is None else self.norms[layer](h)
+        if not self.residual or layer == 0:
+            return z
+        return z + (below if h.ndim == below.ndim else below[-1])
 
     def zero_perturbation(self, inputs: Shaped[Array, "batch time ..."]) -> list[PyTree]:
         """Returns eps = 0 for every layer. The gradient with respect to it is dL/dcarry_t."""

@@ -63,6 +63,35 @@ def test_first_layer_reads_features_and_the_others_the_layer_below():
     assert (kernels[1] != kernels[2]).all(), "the layers share a draw"
 
 
+@pytest.mark.parametrize("task", [LAST_STEP, EVERY_STEP], ids=["last", "every"])
+@pytest.mark.parametrize("make_cell", [GRU, nnx.OptimizedLSTMCell])
+@pytest.mark.parametrize(("residual", "layer_norm"), [(True, False), (False, True), (True, True)])
+def test_residual_and_layer_norm_are_their_equations(make_cell, task, residual, layer_norm):
+    """Compared with NumPy around a loop over the steps of each sequence, without its padding."""
+    model = build(make_cell, task, num_layers=3, residual=residual, layer_norm=layer_norm)
+    for i, norm in enumerate(model.norms or []):
+        norm.scale[...], norm.bias[...] = jnp.linspace(0.5, 2, HIDDEN), jnp.full(HIDDEN, 0.1 * i)
+    batch = batch_of(task)
+    lengths = (batch.mask.shape[1], 4, 1)
+    mask = jnp.arange(batch.mask.shape[1])[None] < jnp.array(lengths)[:, None]
+    outputs = jax.jit(lambda x, mask: model(x, mask)[0])(batch.inputs, mask)
+    given = model.layer_inputs(batch.inputs, mask)
+    x = batch.inputs if model.embedding is None else model.embedding(batch.inputs)
+    for example, length in enumerate(lengths):
+        z = x[example : example + 1, :length]
+        for layer, cell in enumerate(model.layers):
+            np.testing.assert_allclose(given[layer][:length, example], z[0], rtol=1e-4, atol=1e-5)
+            h = np.asarray(nnx.RNN(cell)(z))
+            if layer_norm:
+                h = (h - h.mean(-1, keepdims=True)) / np.sqrt(h.var(-1, keepdims=True) + 1e-6)
+                h = h * np.linspace(0.5, 2, HIDDEN) + 0.1 * layer
+            z = jnp.asarray(h + (z if residual and layer > 0 else 0), jnp.float32)
+        y = model.readout(z)[0]
+        found = outputs[example] if task.last_step_only else outputs[example, :length]
+        np.testing.assert_allclose(found, y[-1] if task.last_step_only else y, rtol=1e-3, atol=1e-4)
+    assert len(jax.tree.leaves(nnx.state(model.norms, nnx.Param) if layer_norm else {})) == 6 * layer_norm
+
+
 class FourStates(LSTM):
     """An LSTM with two extra states."""
 

@@ -35,6 +35,14 @@ class ModelConfig:
     )
     num_layers: int = key(1, help="recurrent layers; each is compiled, so many take long", least=1, below=101)
     embedding_size: int = key(32, help="features of a token, where the inputs are tokens", least=1)
+    residual: bool = key(
+        False, help="add a layer's input to its output, from the second layer on (He et al. 2016)", added=True
+    )
+    layer_norm: bool = key(
+        False,
+        help="normalise a layer's output, before a residual is added: gain and bias per layer (Ba et al. 2016)",
+        added=True,
+    )
     remat_every: int | None = key(
         None,
         help="keep the states of every so many steps and compute the others again, which spares memory on long "

@@ -222,6 +222,8 @@ class Program:
             hidden_size=hidden_size,
             num_layers=model.num_layers,
             embedding_size=model.embedding_size,
+            residual=model.residual,
+            layer_norm=model.layer_norm,
             remat_every=model.remat_every,
             method=cast(Method | None, model.unroll),
             rngs=nnx.Rngs(key),

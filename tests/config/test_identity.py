@@ -58,10 +58,13 @@ def test_an_added_key_is_part_of_the_identity_once_it_is_set() -> None:
     assert len({identity.run_id(config) for config in (compose(), *budgets)}) == 3
 
 
+ADDED = {"model.parameters": None, "model.residual": False, "model.layer_norm": False}
+
+
 def test_what_is_described_compiled_and_recorded() -> None:
     reference = compose()
     about = identity.flatten(identity.described(reference))
-    assert about == {**identity.flatten(identity.identity(reference)), "train.steps": 2000, "model.parameters": None}
+    assert about == {**identity.flatten(identity.identity(reference)), "train.steps": 2000, **ADDED}
     assert identity.compiled(compose("train.steps=1")) != identity.compiled(reference)
     assert identity.compiled(compose("model.remat_every=5")) != identity.compiled(reference)
     assert identity.compiled(compose("output=elsewhere", "devices=2", "probe.at_end=[]")) == identity.compiled(
