@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from rnnbench.cells import GatedCell, unroll
-from rnnbench.cells.linear import Method
+from rnnbench.cells.linear import Method, is_linear
 from rnnbench.tasks.base import Task
 
 MakeCell = Callable[..., nnx.RNNCellBase]
@@ -166,6 +166,11 @@ def state_names(cell: nnx.RNNCellBase) -> tuple[str, ...]:
 
 
 def first_state(cell: nnx.RNNCellBase) -> str:
-    """Returns the name of the state that represents a cell: h or, if there is no h, the first one."""
+    """Returns the name of the state that represents a cell: h or, if there is no h, the first one.
+
+    A cell that is linear in its state is represented by that state: no step depends on its last output h.
+    """
     names = state_names(cell)
+    if is_linear(cell):
+        return names[-1]
     return "h" if "h" in names else names[0]

@@ -15,6 +15,7 @@ from flax import nnx
 from rnnbench import cells
 from rnnbench.cells import Gate, LinearCell, plain_unroll, sigmoid, unroll
 from rnnbench.cells.linear import linear_recurrence
+from rnnbench.model import first_state
 from tests.cells.test_equations import BATCH, FEATURES, HIDDEN, TIME, Arrays, arrays, moved
 
 CELLS: dict[str, Callable[..., LinearCell]] = {
@@ -163,6 +164,13 @@ def test_the_minimal_cells_average_their_candidates(make: Callable[..., LinearCe
     outputs = np.asarray(unroll(cell, jnp.asarray(INPUTS), (jnp.asarray(candidates[0]),))[1])
     assert (outputs >= candidates.min(0) - 1e-12).all()
     assert (outputs <= candidates.max(0) + 1e-12).all()
+
+
+def test_the_state_that_is_carried_represents_a_cell() -> None:
+    """No step depends on the last h of an SRU, so dh_T/dh_0 is 0 and says nothing."""
+    made = {name: CELLS[name](FEATURES, HIDDEN, rngs=nnx.Rngs(0)) for name in ("sru", "lru", "min_gru")}
+    assert {name: first_state(cell) for name, cell in made.items()} == {"sru": "c", "lru": "c", "min_gru": "h"}
+    assert first_state(cells.LSTM(FEATURES, HIDDEN, rngs=nnx.Rngs(0))) == "h"
 
 
 class Seeing(LinearCell):
