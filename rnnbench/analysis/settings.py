@@ -69,10 +69,16 @@ def _labels(
     for rows in runs.groupby([series.to_numpy() for series in alike], sort=False).indices.values():
         for name in columns:
             values = runs[name].iloc[rows]
-            if values.nunique(dropna=False) > 1:
-                labels.iloc[rows] += (
-                    ", " + metric_label(name.rpartition(".")[2]) + " " + values.map(_text, na_action=None)
-                )
+            option = f"{name.partition('.')[0]}.name"  # of the group that has this key, such as schedule.name
+            if option == name or option not in runs:
+                said = values.map(_text, na_action=None)
+                differ = values.nunique(dropna=False) > 1
+            else:  # the option implies what does not differ among its runs
+                said = values.map(_text, na_action="ignore")
+                differ = values.groupby(runs[option].iloc[rows].map(str)).nunique(dropna=False).max() > 1
+            if differ:
+                key = metric_label(name.removesuffix(".name").rpartition(".")[2])
+                labels.iloc[rows] += (", " + key + " " + said).fillna("")
     return labels
 
 

@@ -22,7 +22,7 @@ zeros = jax.nn.initializers.zeros
 States = tuple[Array, ...]
 
 Number = Annotated[float | Float[Array, ""], FOLDABLE]
-"""A number that is an argument of a cell, and may differ between the members of a population."""
+"""A number that is an argument of a cell or a schedule, and may differ between the members of a population."""
 
 
 class KernelOptions(TypedDict, total=False):

@@ -38,6 +38,7 @@ GROUPS = {
     "model": "the recurrent cell",
     "task": "what it learns",
     "optimizer": "optax's own",
+    "schedule": "how its learning rate changes",
     "logger": "where else the records go",
     "launcher": "where the jobs of a sweep run",
     "experiment": "a study's settings, by +experiment=NAME",

@@ -35,8 +35,9 @@ def parse(cfg: DictConfig) -> Config:
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         assert isinstance(values, dict)
-        # Choosing an empty group (logger=none) switches the logger off.
+        # Choosing an empty group (logger=none, schedule=constant) switches it off.
         values["logger"] = values.get("logger") or None
+        values["schedule"] = values.get("schedule") or None
         # Merging plain values into the schema refuses unknown keys that were added by `+key=value`.
         merged = OmegaConf.merge(_schema(), values)
         for key in keys(Config):  # OmegaConf does not check that the items of a list are no lists themselves
@@ -59,6 +60,8 @@ def parse(cfg: DictConfig) -> Config:
     config.model.cell = checked(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
     config.task |= checked(without_name(config.task), "task")
     config.optimizer |= checked(without_name(config.optimizer), "optimizer")
+    if config.schedule is not None:
+        config.schedule |= checked(without_name(config.schedule), "schedule")
     if config.logger is not None:
         config.logger |= checked(without_name(config.logger), "logger")
     return config

@@ -137,6 +137,9 @@ class Config:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     task: dict[str, Any] = key(MISSING, help="the task, by _target_ and its arguments")
     optimizer: dict[str, Any] = key(MISSING, help="the optimizer, by _target_ and its arguments")
+    schedule: dict[str, Any] | None = key(
+        None, help="what the learning rate is multiplied by at each step, by _target_ and its arguments", added=True
+    )
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     population: PopulationConfig = dataclasses.field(default_factory=PopulationConfig)

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+from rnnbench.config.annotations import as_yaml, is_number
 from rnnbench.config.objects import blame, fractional_arguments, partial
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
+from rnnbench.training.schedules import Schedule
 from rnnbench.training.step import Numbers
 
 
@@ -24,7 +26,7 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
 
     Args:
         config: the run's configuration.
-        numbers: by key, numbers that replace those of the configuration when the state is initialised.
+        numbers: by key, numbers that replace those of the configuration.
 
     Raises:
         UserError: the configuration names no optimizer, or one that cannot be built.
@@ -44,11 +46,36 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
         build = functools.wraps(factory.func)(lambda *args, **keywords: _extended(factory.func(*args, **keywords)))
         static = set(inspect.signature(factory.func).parameters) - injected
         keywords = factory.keywords | numbers_of(numbers, "optimizer")
+        if (factor := make_schedule(config, numbers)) is not None:
+            rate = keywords["learning_rate"]
+            keywords["learning_rate"] = lambda count: rate * factor(count)
         optimizer = optax.inject_hyperparams(build, static_args=static)(*factory.args, **keywords)
     if config.train.clip_norm is not None:
         max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
         optimizer = optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
     return _checked(optimizer, injected)
+
+
+def make_schedule(config: Config, numbers: Numbers) -> Schedule | None:
+    """Returns the factor of the learning rate as a function of the steps already taken, or None if there is none.
+
+    Args:
+        config: the run's configuration.
+        numbers: by key, numbers that replace those of the configuration.
+
+    Raises:
+        UserError: the schedule cannot be built, or the optimizer has no number `learning_rate`.
+    """
+    if config.schedule is None:
+        return None
+    rate = config.optimizer.get("learning_rate")
+    if not is_number(rate):
+        raise UserError(
+            f"schedule: expected an optimizer with a number as its learning_rate, got {as_yaml(rate)} for "
+            f"{config.optimizer['_target_']}; schedule=constant leaves it as it is"
+        )
+    with blame("schedule"):
+        return partial(config.schedule, "schedule")(**numbers_of(numbers, "schedule"))
 
 
 def _extended(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

@@ -25,7 +25,7 @@ from rnnbench.model import Model
 from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed, memory
-from rnnbench.training.optimizer import make_optimizer, numbers_of
+from rnnbench.training.optimizer import make_optimizer, make_schedule, numbers_of
 from rnnbench.training.size import hidden_size, parameters, state_size
 from rnnbench.training.step import Numbers, RunState, Structure, init_state, train_step
 
@@ -96,6 +96,8 @@ class Program:
         self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
         self.tasks = [_task_of(json.dumps(c.task, sort_keys=True)) for c in configs]
         self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
+        for own in configs:
+            make_schedule(own, {})  # to refuse the numbers of any member, which are traced later
         self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         self._spread_over(devices)
 
@@ -276,7 +278,6 @@ class Program:
 
     def _segment(self, state: RunState) -> tuple[RunState, dict[str, Array]]:
         config = self.config
-        optimizer = make_optimizer(config, {})
         structure = self._structure_of(state.numbers)
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
@@ -285,7 +286,7 @@ class Program:
                 state,
                 structure=structure,
                 task=self._task(state.numbers),
-                optimizer=optimizer,
+                optimizer=make_optimizer(config, state.numbers),
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
                 clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),

@@ -14,3 +14,20 @@ def test_settings_are_told_apart_by_what_differs_within_a_cell():
     assert compared["line"].tolist() == ["RNN", "GRU, learning rate 0.01", "GRU, learning rate 1"] * 2 + ["mine"] * 2
     assert compared["panel"].tolist() == ["Copy memory"] * 6 + ["Adding, length 50", "Adding, length 100"]
     assert compared["chance"].tolist() == [0.25] * 8
+
+
+def test_an_option_stands_for_what_it_implies() -> None:
+    """A schedule is named, and of its numbers only what differs among runs with that schedule."""
+    kinds = [
+        {},
+        {"schedule.name": "cosine", "schedule.steps": 9, "schedule.warmup": 0.0},
+        {"schedule.name": "cosine", "schedule.steps": 9, "schedule.warmup": 3.0},
+        {"schedule.name": "step", "schedule.every": 5},
+    ]
+    runs = pd.DataFrame([run_row("gru", 0, 0.5, **kind, run_id=str(number)) for number, kind in enumerate(kinds)])
+    assert label_runs(runs)["line"].tolist() == [
+        "GRU, schedule none",
+        "GRU, schedule cosine, warmup 0",
+        "GRU, schedule cosine, warmup 3",
+        "GRU, schedule step",
+    ]

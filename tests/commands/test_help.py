@@ -15,9 +15,10 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
     for line in (
         "rnnbench -m model=rnn,lstm,gru seed=0,1,2",
         "model antisymmetric, clockwork, cornn, ",
-        ", rnn, slstm the recurrent cell",
+        ", rnn, s4d, slstm, sru the recurrent cell",
         "task adding, copy, digits, sentence_completion what it learns",
         "optimizer adam, adamw, rmsprop, sgd",
+        "schedule constant, cosine, linear, step how its learning rate changes",
         "logger none, wandb",
         "experiment quickstart",
         "model.cell rnnbench.cells.LSTM forget_bias=1.0 peepholes=false",
@@ -44,4 +45,4 @@ def test_help_lists_a_users_own_options(capsys: pytest.CaptureFixture[str], tmp_
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text("name: mine\n")
     assert cli.main(["--help", "--config-dir", str(tmp_path)]) == 0
-    assert "lstm_projected, mine, rnn" in " ".join(capsys.readouterr().out.split())
+    assert "min_lstm, mine, rnn" in " ".join(capsys.readouterr().out.split())
