@@ -115,7 +115,7 @@ class Model(nnx.Module):
         x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
         xs = [x]
         for i, cell in enumerate(self.layers[:-1]):
-            _, h = unroll(cell, x, mask=mask.T)
+            _, h = unroll(cell, x, mask=mask.T, method=self.method)
             x = self._output(i, x, h)
             xs.append(x)
         return xs

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Unpack
 
+from jax.nn import log_sigmoid
 from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
@@ -15,18 +16,19 @@ from rnnbench.cells.linear import LinearCell
 class MinLSTM(LinearCell):
     r"""minLSTM (Feng et al. 2024, "Were RNNs all we needed?").
 
-        f = sigmoid(x W_f + b_f)        forget gate
-        i = sigmoid(x W_i + b_i)        input gate
-        n = x W_n + b_n                 candidate
-        h' = f / (f + i) * h + i / (f + i) * n
+        log f = log sigmoid(x W_f + b_f)        forget gate
+        log i = log sigmoid(x W_i + b_i)        input gate
+        n = x W_n + b_n                         candidate
+        h' = f / (f + i) * h + i / (f + i) * n,     where f / (f + i) = sigmoid(log f - log i)
 
-    The gates of an LSTM without h, divided by their sum, so that h stays an average of candidates. There is no output
-    gate. The paper's form in the space of logarithms is left out.
+    The gates of an LSTM without h, divided by their sum, so that h stays an average of candidates. Both are kept as
+    logarithms: where both are nearly closed, the quotient itself has no finite gradient. There is no output gate. The
+    paper's form that also keeps h as a logarithm is left out.
     """
 
     gates: ClassVar = {
-        "forget": Gate(sigmoid, recurrent=False),
-        "input": Gate(sigmoid, recurrent=False),
+        "forget": Gate(log_sigmoid, recurrent=False),
+        "input": Gate(log_sigmoid, recurrent=False),
         "candidate": Gate(identity, recurrent=False),
     }
 
@@ -54,5 +56,5 @@ class MinLSTM(LinearCell):
 
     def recurrence(self, gates: Gates) -> tuple[Float[Array, "*t hidden"], Float[Array, "*t hidden"]]:
         """Returns f / (f + i) and i / (f + i) * n."""
-        total = gates.forget + gates.input
-        return gates.forget / total, gates.input / total * gates.candidate
+        odds = gates.forget - gates.input
+        return sigmoid(odds), sigmoid(-odds) * gates.candidate

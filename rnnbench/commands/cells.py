@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         disable=not console.is_terminal,
     ):
         try:
-            table.add_row(name, Text(known[name]), *map(Text, _about(config, timed=not arguments.untimed)))
+            table.add_row(name, Text(known.get(name, "")), *map(Text, _about(config, timed=not arguments.untimed)))
         except UserError as error:
             raise UserError(f"model={name}: {error}") from error
     terminal.console().print(table)

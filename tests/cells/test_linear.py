@@ -166,6 +166,18 @@ def test_the_minimal_cells_average_their_candidates(make: Callable[..., LinearCe
     assert (outputs <= candidates.max(0) + 1e-12).all()
 
 
+def test_the_min_lstm_has_a_gradient_where_both_gates_are_closed() -> None:
+    cell = cells.MinLSTM(FEATURES, HIDDEN, rngs=nnx.Rngs(0))
+    cell.bias[...] = jnp.repeat(jnp.array([-60.0, -60.0, 0.0], jnp.float32), HIDDEN)
+    graphdef, params = nnx.split(cell)
+
+    def total(params: Any) -> jax.Array:
+        return jnp.sum(unroll(nnx.merge(graphdef, params), jnp.asarray(INPUTS, jnp.float32))[1])
+
+    leaves = jax.tree.leaves(jax.value_and_grad(total)(params))
+    assert all(jnp.isfinite(leaf).all() for leaf in leaves)
+
+
 def test_the_state_that_is_carried_represents_a_cell() -> None:
     """No step depends on the last h of an SRU, so dh_T/dh_0 is 0 and says nothing."""
     made = {name: CELLS[name](FEATURES, HIDDEN, rngs=nnx.Rngs(0)) for name in ("sru", "lru", "min_gru")}

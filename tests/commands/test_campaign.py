@@ -250,10 +250,20 @@ OF_COMMANDS = {
 }
 """What is wrong after a command's folder of results."""
 
+OF_CELLS = [
+    *(("--nothing",), ("nothing",), ("nothing=1",), ("model=nothing",), ("model=rnn,",), ("model=",), ("model=[a]",)),
+    *(("model.hidden_size=0",), ("model.parameters=1",), ("seed=1,2",), ("--config-dir",), ("--config-dir", "nowhere")),
+    *(("-m", "model=rnn,gru"), ("model=rnn", "task=nothing"), ("model=clockwork", "model.hidden_size=2")),
+    *(("\0",), ("",)),
+]
+"""What is wrong with the overrides of `rnnbench cells`."""
+
 
 @st.composite
 def wrong_commands(draw: st.DrawFn) -> Mistake:
     command = draw(st.sampled_from(sorted(COMMANDS)))
+    if command == "cells":
+        return Mistake((command, "--untimed", *draw(st.sampled_from(OF_CELLS))))
     if draw(st.booleans()):
         return Mistake((command, "RESULTS", *draw(st.sampled_from(OF_COMMANDS[command]))))
     where = draw(

@@ -217,10 +217,10 @@ def test_a_signal_that_becomes_another_error_still_stops_the_command(
         (["modle=gru"], "modle: unknown key; "),
         (["modle=gru"], "Did you mean model?"),
         (["model=gruu"], "model: unknown option 'gruu'; expected one of antisymmetric, clockwork, "),
-        (["model=gruu"], ", rnn, slstm. Did you mean gru?"),
+        (["model=gruu"], ", rnn, s4d, slstm, sru. Did you mean gru"),
         (
             ["-m", "model=gru,gruu"],
-            ", rnn, slstm. Did you mean gru?",
+            ", rnn, s4d, slstm, sru. Did you mean gru",
         ),
         (["model=gru,lstm"], "model=gru,lstm: several values for one run; add -m to train a run for each of them"),
         (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of quickstart"),
