@@ -91,6 +91,15 @@ def is_linear(cell: nnx.RNNCellBase) -> TypeGuard[LinearCell]:
     return isinstance(cell, LinearCell) and own.step is LinearCell.step and own.__call__ is GatedCell.__call__
 
 
+def check_method(cell: nnx.RNNCellBase, method: Method | None) -> None:
+    """Raises a ValueError if a cell cannot be unrolled by a method."""
+    if method == "parallel" and not is_linear(cell):
+        raise ValueError(
+            f"unroll: expected sequential for {type(cell).__name__}, got parallel, which only cells that are linear in "
+            "their state have (rnnbench.cells.LinearCell)"
+        )
+
+
 def linear_unroll(
     cell: LinearCell,
     inputs: Inputs,

@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 
 from rnnbench.cells.base import is_gated
 from rnnbench.cells.gated_scan import gated_unroll
-from rnnbench.cells.linear import Method, is_linear, linear_unroll
+from rnnbench.cells.linear import Method, check_method, is_linear, linear_unroll
 from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, remat
 
 
@@ -53,11 +53,7 @@ def unroll(
     Raises:
         ValueError: `method` is "parallel", and the cell is not linear in its state.
     """
-    if method == "parallel" and not is_linear(cell):
-        raise ValueError(
-            f"unroll: expected sequential for {type(cell).__name__}, got parallel, which only cells that are linear in "
-            "their state have (rnnbench.cells.LinearCell)"
-        )
+    check_method(cell, method)
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
     if is_gated(cell):

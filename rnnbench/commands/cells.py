@@ -95,9 +95,9 @@ def _about(config: Config, timed: bool) -> list[str]:
     use_devices(config.devices)
     start_devices()
     program = Program([config], jax.devices())
-    cell = program.template.layers[0]
+    cell = program.builder.template.layers[0]
     gates = ", ".join(cell.gates) if isinstance(cell, GatedCell) else ""
-    row = [gates, ", ".join(state_names(cell)), *(f"{size:,}" for size in program.sizes.values())]
+    row = [gates, ", ".join(state_names(cell)), *(f"{size:,}" for size in program.builder.sizes.values())]
     if timed:
         seconds = []
         states = program.place([program.init(config)])

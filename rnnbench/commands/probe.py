@@ -153,7 +153,7 @@ def _probe(folder: Path, probes: Sequence[Probe], arguments: argparse.Namespace,
             return {}
         found: list[tables.Tables] = []
         console = Console(file=sys.stderr)
-        model, tasks = job.program.template, job.program.tasks
+        model, tasks = job.program.builder.template, job.program.tasks
         for probe in track(
             probes, escape(visible(label)), console=console, transient=True, disable=not console.is_terminal
         ):

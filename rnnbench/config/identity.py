@@ -20,7 +20,7 @@ def foldable(config: Config) -> set[str]:
     """
     numbers = {key for key, value in flatten(select(config, lambda key, _: key.identity)).items() if is_number(value)}
     own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
-    for prefix, node in (("model.cell", config.model.cell), ("task", config.task), ("schedule", config.schedule or {})):
+    for prefix, node in (("model.cell", config.model.cell), ("task", config.task), ("schedule", config.schedule)):
         if node:
             own |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
     rates = {f"optimizer.{key}" for key in fractional_arguments(config.optimizer, "optimizer")}

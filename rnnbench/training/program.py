@@ -1,33 +1,30 @@
-"""Runs that share one XLA program and differ only in numbers: how they are built, placed and trained together."""
+"""Runs that share one XLA program and differ only in numbers: how they are placed and trained together."""
 
 import dataclasses
 import functools
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PyTree
 
-from rnnbench.cells.linear import Method, is_linear
 from rnnbench.config.identity import compiled, flatten, foldable, identity
 from rnnbench.config.objects import blame, instantiate, partial
-from rnnbench.config.schema import CELL_ARGUMENTS, MATMUL_PRECISIONS, Config
+from rnnbench.config.schema import MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
-from rnnbench.model import Model
 from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed, memory
+from rnnbench.training.building import Builder
 from rnnbench.training.optimizer import make_optimizer, make_schedule, numbers_of
-from rnnbench.training.size import hidden_size, parameters, state_size
-from rnnbench.training.step import Numbers, RunState, Structure, init_state, train_step
+from rnnbench.training.step import Numbers, RunState, init_state, train_step
 
 AXIS = "device"
 
@@ -73,8 +70,7 @@ class Program:
         folded: the configuration keys, apart from the seed, in which the members differ.
         tasks: each member's task; the same for all, unless a number of the task is folded.
         test_sets: each member's test set, as NumPy arrays.
-        hidden_size: the width of the recurrent layers.
-        template: the members' model, with shapes and types in place of arrays.
+        builder: builds the members' models.
         predict: maps one member's parameters and numbers, inputs and mask to the outputs.
     """
 
@@ -98,24 +94,8 @@ class Program:
         self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
         for own in configs:
             make_schedule(own, {})  # to refuse the numbers of any member, which are traced later
-        self.make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+        self.builder = Builder(config, self.tasks[0])
         self._spread_over(devices)
-
-        with blame("model.cell"):
-            self.hidden_size = hidden_size(config.model, self._template)
-            self.template = self._template(self.hidden_size)
-        if not isinstance(cell := self.template.layers[0], nnx.RNNCellBase):
-            raise UserError(
-                f"model.cell._target_: expected a subclass of flax.nnx.RNNCellBase, got {type(cell).__name__}"
-            )
-        if config.model.unroll == "parallel" and not is_linear(cell):
-            raise UserError(
-                f"model.unroll: expected sequential for {type(cell).__name__}, got parallel, which only cells that are "
-                "linear in their state have (rnnbench.cells.LinearCell)"
-            )
-        self.structure = _structure(self.template)
-        if self.structure.constants:  # another library's cell may have random states, say
-            self.structure = _structure(self._build(jax.random.key(0), {}, self.hidden_size))
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
         self._place_sets()
@@ -123,7 +103,9 @@ class Program:
         self._evaluate_chunks = jax.jit(evaluate)
         self._measuring: dict[tuple[Probe, int, int], tuple[Callable, Example]] = {}
         self._segment_compiled: Any = None
-        self.predict = jax.jit(lambda params, numbers, inputs, mask: self.model(params, numbers)(inputs, mask)[0])
+        self.predict = jax.jit(
+            lambda params, numbers, inputs, mask: self.builder.model(params, numbers)(inputs, mask)[0]
+        )
 
     def compile(self) -> None:
         """Compiles the segment ahead of time, so that it can never be recompiled between segments.
@@ -151,15 +133,6 @@ class Program:
         """
         self.compile()
         return self._segment_compiled(states)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Returns the columns of the runs table that say how large the model is."""
-        return {
-            "model.hidden_size": self.hidden_size,
-            "size.parameters": parameters(self.template),
-            "size.state_size": state_size(self.template),
-        }
 
     @property
     def megabytes(self) -> float:
@@ -196,7 +169,7 @@ class Program:
 
     def _first_state(self, seed: Array, numbers: Numbers) -> RunState:
         init_key, data_key = jax.random.split(jax.random.key(seed))
-        params = self._init_params(init_key, numbers)
+        params = self.builder.params(init_key, numbers)
         return init_state(params, data_key, make_optimizer(self.config, numbers), numbers)
 
     def place(self, states: Sequence[RunState]) -> RunState:
@@ -212,42 +185,10 @@ class Program:
             lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype, sharding=self.sharding), one
         )
 
-    def _template(self, hidden_size: int) -> Model:
-        """Returns the model of a hidden size, with shapes and types in place of arrays."""
-        return nnx.eval_shape(lambda: self._build(jax.random.key(0), {}, hidden_size))
-
-    def _build(self, key: PRNGKeyArray, numbers: Numbers, hidden_size: int) -> Model:
-        model = self.config.model
-        return Model(
-            functools.partial(self.make_cell, **numbers_of(numbers, "model.cell")),
-            self.tasks[0],
-            hidden_size=hidden_size,
-            num_layers=model.num_layers,
-            embedding_size=model.embedding_size,
-            residual=model.residual,
-            layer_norm=model.layer_norm,
-            remat_every=model.remat_every,
-            method=cast(Method | None, model.unroll),
-            rngs=nnx.Rngs(key),
-        )
-
-    def _init_params(self, key: PRNGKeyArray, numbers: Numbers) -> PyTree:
-        return nnx.to_pure_dict(nnx.state(self._build(key, numbers, self.hidden_size), nnx.Param))
-
     def _task(self, numbers: Numbers) -> Task:
         """Returns the task that a member trains on."""
         own = numbers_of(numbers, "task")
         return partial(self.config.task, "task")(**own) if own else self.tasks[0]
-
-    def model(self, params: PyTree, numbers: Numbers) -> Model:
-        """Returns the model with one member's parameters and numbers."""
-        return self._structure_of(numbers).model(params)
-
-    def _structure_of(self, numbers: Numbers) -> Structure:
-        """Returns the structure of a member's model, whose cells may keep some of the member's numbers."""
-        if not numbers_of(numbers, "model.cell"):
-            return self.structure
-        return _structure(self._build(jax.random.key(0), numbers, self.hidden_size))
 
     def _spread(self, function: Callable, shared: tuple[P, ...], outputs: Any) -> Callable:
         """Maps a function of one member, and of shared arguments, over the members that each device holds.
@@ -278,7 +219,7 @@ class Program:
 
     def _segment(self, state: RunState) -> tuple[RunState, dict[str, Array]]:
         config = self.config
-        structure = self._structure_of(state.numbers)
+        structure = self.builder.structure(state.numbers)
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
             weight = state.numbers.get("train.omega", config.train.omega or None)
@@ -334,7 +275,7 @@ class Program:
 
     def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> dict[str, Array]:
         params, numbers, which = member
-        task, model = self._task(numbers), self.model(params, numbers)
+        task, model = self._task(numbers), self.builder.model(params, numbers)
 
         def of_chunk(batch: Example) -> dict[str, Array]:
             outputs = model(batch.inputs, batch.mask)[0]
@@ -368,16 +309,11 @@ class Program:
             def measure(member: tuple[PyTree, Numbers, Array], sets: Example) -> PyTree:
                 params, numbers, which = member
                 batch = jax.tree.map(lambda x: x[which], sets)
-                return probe.measure(self.model(params, numbers), self._task(numbers), batch, answer)
+                return probe.measure(self.builder.model(params, numbers), self._task(numbers), batch, answer)
 
             sets = self._place([_probe_set(task, size)[0] for task in self._distinct], P(None))
             self._measuring[probe, size, answer] = jax.jit(self._spread(measure, (P(None),), self.state_spec)), sets
         return self._measuring[probe, size, answer]
-
-
-def _structure(model: Model) -> Structure:
-    graphdef, _, others = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
-    return Structure(graphdef, others)
 
 
 def _folded(configs: Sequence[Config]) -> list[str]:

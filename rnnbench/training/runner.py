@@ -206,7 +206,9 @@ class Session:
         at = step if restored else None
         diverged_at = distributed.fetch(states.diverged_at).tolist()
         earlier = distributed.lead(lambda: lengths.as_of(folder, before, step)) if restored else []
-        self.runs_table = RunsTable(self.configs, self.program.tasks, self.program.sizes, step, diverged_at, earlier)
+        self.runs_table = RunsTable(
+            self.configs, self.program.tasks, self.program.builder.sizes, step, diverged_at, earlier
+        )
         self.records.rewind(at, self.runs_table.rows)
         repeats = self.checkpoints.rewind(at)
         if leads and before and lengths.asked(before) != steps:
@@ -290,7 +292,7 @@ class Session:
         self, probes: Sequence[Probe], step: int, states: RunState, ids: Sequence[str | None]
     ) -> list[tables.Tables]:
         """Returns the tables of each probe, for the runs with an id."""
-        model, tasks, size = self.program.template, self.program.tasks, self.config.probe.size
+        model, tasks, size = self.program.builder.template, self.program.tasks, self.config.probe.size
         return [
             tables.probe_tables(probe, self.program.measure(probe, states, size), model, tasks, ids, step)
             for probe in probes

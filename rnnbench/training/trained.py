@@ -95,7 +95,7 @@ def load_model(folder: str | Path, run_id: str | None = None, allow: Iterable[st
         job = load_job(job_folder, configs)
     place = [id_of(config) for config in job.configs].index(row["run_id"])
     own = jax.device_get((job.states.params, job.states.numbers))
-    return job.program.model(*jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), own))
+    return job.program.builder.model(*jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), own))
 
 
 def load_job(folder: Path, configs: list[Config]) -> TrainedJob:

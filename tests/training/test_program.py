@@ -48,7 +48,7 @@ def test_gradient_flow_is_mean_and_quantiles_over_the_probe_batch(compose: Compo
     state = shared.init(config)
     task = shared.tasks[0]
     [flow] = shared.measure(GradientFlow(), shared.place([state]), 16)
-    every = gradient_flow(shared.model(state.params, {}), task, task.probe_set(16))
+    every = gradient_flow(shared.builder.model(state.params, {}), task, task.probe_set(16))
     assert set(flow) == set(every) == {(0, "h"), (0, "c")}
     for name, norms in every.items():
         expected = [norms.mean(-1), *(np.quantile(norms, level, axis=-1) for level in (0.1, 0.5, 0.9))]

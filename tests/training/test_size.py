@@ -18,7 +18,7 @@ Compose = Callable[..., Config]
 
 
 def sizes(compose: Compose, *overrides: str) -> dict[str, int]:
-    return program([compose("task.length=10", *overrides)]).sizes
+    return program([compose("task.length=10", *overrides)]).builder.sizes
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])

@@ -30,12 +30,12 @@ def by_hand(config: Config, steps: int) -> tuple[list[dict[str, float]], dict]:
         batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[task.example(key) for key in keys])
 
         def loss(params: dict, batch: object = batch) -> jax.Array:
-            outputs, _ = shared.model(params, {})(batch.inputs, batch.mask)
+            outputs, _ = shared.builder.model(params, {})(batch.inputs, batch.mask)
             examples = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(outputs))]
             return jnp.mean(jnp.stack([task.loss(*pair) for pair in zip(outputs, examples, strict=True)]))
 
         def penalty(params: dict, batch: object = batch) -> jax.Array:
-            return omega(shared.model(params, {}), task, batch)
+            return omega(shared.builder.model(params, {}), task, batch)
 
         value, gradient = jax.value_and_grad(loss)(params)
         extra, more = jax.value_and_grad(penalty)(params)
