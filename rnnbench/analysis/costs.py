@@ -10,13 +10,13 @@ from rnnbench.analysis.numbers import number
 from rnnbench.errors import UserError
 from rnnbench.records.reader import known_provenance
 
-COSTS: Mapping[str, tuple[str, str]] = {
+COSTS: Mapping[str, tuple[str | None, str]] = {
     "parameters": ("size.parameters", "parameters"),
     "hidden_size": ("model.hidden_size", "hidden units"),
     "state_size": ("size.state_size", "numbers in the state"),
-    "seconds": ("seconds", "seconds"),
+    "seconds": (None, "seconds"),
 }
-"""What is compared: the column of the runs that has it, and its unit in words. Seconds are in the provenance."""
+"""Each cost's column of the runs and its unit in words. Seconds are in the provenance of the jobs instead."""
 
 ALIKE = 1.25
 """The largest ratio of two costs that count as about the same."""
@@ -35,7 +35,7 @@ def costs(runs: pd.DataFrame, by: str) -> "pd.Series[float]":
         UserError: no run has recorded that cost.
     """
     column, unit = COSTS[by]
-    if by == "seconds":
+    if column is None:
         members = runs["folder"].value_counts()
         values = runs["folder"].map({folder: _seconds(str(folder)) / members[folder] for folder in members.index})
     else:

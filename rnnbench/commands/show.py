@@ -164,8 +164,8 @@ def _figures(
         **{f"score_by_{by}": functools.partial(drawn.scores_by, scores, runs, by) for by in scores["by"].unique()},
         **{
             f"score_by_{size.rpartition('.')[2]}": functools.partial(drawn.score_by_value, runs, size)
-            for size in ("size.parameters", "size.state_size")
-            if size in runs and runs.groupby(["task.name", "model.name"])[size].nunique().max() > 1
+            for size in runs.columns[runs.columns.str.startswith("size.")]
+            if runs.groupby(["task.name", "model.name"])[size].nunique().max() > 1
         },
         "learning_curves": functools.partial(drawn.learning_curves, metrics, runs),
         "half_life": functools.partial(drawn.half_life, metrics, runs),
