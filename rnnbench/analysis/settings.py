@@ -70,14 +70,11 @@ def _labels(
         for name in columns:
             values = runs[name].iloc[rows]
             option = f"{name.partition('.')[0]}.name"  # of the group that has this key, such as schedule.name
-            if option == name or option not in runs:
-                said = values.map(_text, na_action=None)
-                differ = values.nunique(dropna=False) > 1
-            else:  # the option implies what does not differ among its runs
-                said = values.map(_text, na_action="ignore")
-                differ = values.groupby(runs[option].iloc[rows].map(str)).nunique(dropna=False).max() > 1
-            if differ:
+            implied = option != name and option in runs  # by the option, if the value does not differ among its runs
+            alternatives = values.groupby(runs[option].iloc[rows].map(str)) if implied else values
+            if np.max(alternatives.nunique(dropna=False)) > 1:
                 key = metric_label(name.removesuffix(".name").rpartition(".")[2])
+                said = values.map(_text, na_action="ignore" if implied else None)
                 labels.iloc[rows] += (", " + key + " " + said).fillna("")
     return labels
 

@@ -143,17 +143,21 @@ def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
         except UserError as error:
             errors.append(error)
             tables.append(RUNS_SCHEMA.empty_table())
+    # The rows of all jobs at once, since there may be very many jobs.
+    reached_columns = RUNS_SCHEMA.empty_table().select(["run_id", "status", "step"])
+    rows = pa.concat_tables([reached_columns, *(table.select(reached_columns.schema.names) for table in tables)])
+    of_row = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables]).tolist()
     furthest: dict[str, tuple[bool, int, int]] = {}  # by run: whether it is done, its step, its (first) job
-    for index, table in enumerate(tables):
-        for row in table.select(["run_id", "status", "step"]).to_pylist():
-            reached = (row["status"] != "running", row["step"], -index)
-            furthest[row["run_id"]] = max(reached, furthest.get(row["run_id"], reached))
+    for run, status, step, index in zip(*rows.to_pydict().values(), of_row, strict=True):
+        reached = (status != "running", step, -index)
+        furthest[run] = max(reached, furthest.get(run, reached))
     _name_unread(errors, furthest)
     if not furthest:
         raise UserError(f"{path}: no records of rnnbench in it or below it" + (" yet" if folders else ""))
-    jobs = []
-    for index, (folder, table) in enumerate(zip(folders, tables, strict=True)):
-        own = [furthest[run][2] == -index for run in table["run_id"].to_pylist()]
+    kept = [furthest[run][2] == -index for run, index in zip(rows["run_id"].to_pylist(), of_row, strict=True)]
+    jobs, end = [], 0
+    for folder, table in zip(folders, tables, strict=True):
+        own = kept[end : (end := end + table.num_rows)]
         if all(own) and own:
             jobs.append(_Job(folder, table, partly=False))
         elif any(own):

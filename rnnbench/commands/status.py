@@ -1,7 +1,12 @@
 """`rnnbench status DIR`: shows the progress of the sweeps in a folder."""
 
+import functools
+import multiprocessing
+import os
+import signal
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +25,19 @@ from rnnbench.records.schemas import COMPLETE
 COLUMNS = ["run_id", "status", "step", "train.steps", "task.name", "model.name"]
 
 KINDS = ("finished", "diverged", "running", "interrupted", "missing")
+
+
+MANY = 1000
+"""Number of jobs from which on several processes read them."""
+
+PROCESSES = min(os.cpu_count() or 1, 4)
+
+
+class _Job(NamedTuple):
+    rows: list[dict[str, Any]]  # the columns `COLUMNS` of its runs
+    held: bool
+    complete: bool
+    sessions: list[dict[str, Any]]
 
 
 class _Run(NamedTuple):
@@ -80,27 +98,21 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     runs: dict[str, _Run] = {}
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     busy = 0
-    for job in job_folders(folder):
-        try:
-            table, provenance = runs_table(job, COLUMNS), known_provenance(job)
-        except UserError as error:
-            tell(f"left out: {error}")
-            continue
-        rows, held, complete = table.to_pylist(), is_held(job), is_complete(job, table)
-        busy += held and not complete
-        for row in rows:
-            is_done = complete or row["status"] == "diverged"
-            kind = row["status"] if is_done else "running" if held else "interrupted"
+    for job in _read_jobs([*job_folders(folder)]):
+        busy += job.held and not job.complete
+        for row in job.rows:
+            is_done = job.complete or row["status"] == "diverged"
+            kind = row["status"] if is_done else "running" if job.held else "interrupted"
             # A finished job that is not complete has lost records.
             reached = row["step"] if is_done or row["status"] == "running" else 0
             run = _Run(row["task.name"], row["model.name"], kind, reached, row["train.steps"])
             before = runs.get(row["run_id"])
             if before is None or KINDS.index(kind) < KINDS.index(before.kind):
                 runs[row["run_id"]] = run
-        for session in provenance["sessions"]:
-            own = spent[rows[0]["task.name"], rows[0]["model.name"]] if rows else [0.0, 0.0]
+        for session in job.sessions:
+            own = spent[job.rows[0]["task.name"], job.rows[0]["model.name"]] if job.rows else [0.0, 0.0]
             own[0] += session["seconds"]
-            own[1] += len(rows) * (session["to_step"] - session["from_step"])
+            own[1] += len(job.rows) * (session["to_step"] - session["from_step"])
     for run_id, about in planned_runs(folder).items():
         known = runs.get(run_id)
         if known is None:
@@ -112,6 +124,28 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
         raise UserError(f"{folder}: no records of rnnbench in it or below it")
     rates = {group: seconds / steps for group, (seconds, steps) in spent.items() if steps}
     return list(runs.values()), rates, max(busy, 1)
+
+
+def _read_jobs(folders: Sequence[Path]) -> Iterator[_Job]:
+    """Yields what is known of each job that can be read. Of very many, several processes check the files."""
+    if len(folders) < MANY:
+        yield from filter(None, map(_read_job, folders))
+        return
+    # Started afresh, since Arrow's threads would not survive a fork. An interrupt ends this process, and so the others.
+    start = multiprocessing.get_context("spawn")
+    ignore_interrupts = functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(PROCESSES, start, initializer=ignore_interrupts) as pool:
+        yield from filter(None, pool.map(_read_job, folders, chunksize=max(MANY // 10, 1)))
+
+
+def _read_job(folder: Path) -> _Job | None:
+    """Returns what is known of a job, or None if its records cannot be read, which is said on stderr."""
+    try:
+        table, provenance = runs_table(folder, COLUMNS), known_provenance(folder)
+    except UserError as error:
+        tell(f"left out: {error}")
+        return None
+    return _Job(table.to_pylist(), is_held(folder), is_complete(folder, table), provenance["sessions"])
 
 
 def _duration(seconds: Any) -> str:

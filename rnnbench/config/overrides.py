@@ -8,9 +8,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
 from rnnbench.config.messages import unreadable
 from rnnbench.errors import UserError
-
-MAX_RUNS = 10_000
-"""Maximum number of runs in a sweep. Planning takes about 15 ms a run."""
+from rnnbench.records.plans import MAX_RUNS
 
 
 def check_keys(overrides: Iterable[str]) -> None:

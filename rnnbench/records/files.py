@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
         FileNotFoundError: there is no such file.
         UserError: the file cannot be read, is damaged, or does not have the columns of `schema`.
     """
-    content = pa.BufferReader(read_whole(path))
+    content = read_whole(path)
     with _named(path):
         table = _decoded(path.suffix, content, columns)
     return table if schema is None else _as_declared(path, table, schema)
@@ -34,8 +35,9 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
 
 def read_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
     """Yields the rows of a Parquet file, group by group. Otherwise as `read_file`."""
+    content = read_whole(path)
     with _named(path):
-        file = pq.ParquetFile(pa.BufferReader(read_whole(path)))
+        file = pq.ParquetFile(pa.BufferReader(content))
         for i in range(file.num_row_groups):
             table = file.read_row_group(i, use_threads=False)
             yield table if schema is None else _as_declared(path, table, schema)
@@ -43,10 +45,10 @@ def read_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Tabl
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Names the file in an error of Arrow."""
+    """Names the file in an error of Arrow, which has no common class."""
     try:
         yield
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(f"{path} is no file of rnnbench: {error}") from error
     except KeyError as error:  # a column is missing, or there twice
         raise DamagedError(f"{path} is no file of rnnbench: {error.args[0]}") from error
@@ -62,20 +64,35 @@ def _as_declared(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.cast(schema)
 
 
-def _decoded(suffix: str, content: pa.BufferReader, columns: list[str] | None) -> pa.Table:
+def _decoded(suffix: str, content: bytes, columns: list[str] | None) -> pa.Table:
     if suffix != ".arrow":
         # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
-        table = pq.ParquetFile(content).read(use_threads=False)
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         return table if columns is None else table.select(columns)
-    file = pa.ipc.open_file(content)
-    batches = [file.get_batch(i) for i in range(file.num_record_batches)]
+    # The file's mark, in eight bytes, and then what a stream would have: a message with the schema, and one for each
+    # batch. A message begins with a mark and its length.
+    end = 16 + int.from_bytes(content[12:16], "little")
+    schema = _schema(content[8:end])
+    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(content[end:]))
+    batches = [pa.ipc.read_record_batch(message, schema) for message in messages]
     if columns is not None:
         batches = [batch.select(columns) for batch in batches]
     for batch in batches:
         # Arrow itself trusts the offsets in a file, which somebody else may have written. A batch is checked, and made
         # a table, in a third of the time that the whole table takes.
         batch.validate(full=True)
-    return pa.Table.from_batches(batches, None if batches else file.schema)
+    return pa.Table.from_batches(batches, None if batches else schema)
+
+
+@functools.lru_cache(maxsize=16)
+def _schema(message: bytes) -> pa.Schema:
+    """Returns the schema in a message. Many runs have the same, and decoding it takes longer than their rows."""
+    schema = pa.ipc.read_schema(pa.py_buffer(message))
+    if len({*schema.names}) < len(schema.names):
+        raise ValueError("two of its columns have the same name")
+    for text in (schema.metadata or {}).values():
+        text.decode()  # raises a ValueError here, where it is known in which file
+    return schema
 
 
 def read_whole(path: Path | str) -> bytes:
@@ -94,6 +111,8 @@ def read_whole(path: Path | str) -> bytes:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # no file can have some names, such as those with a NUL
+        raise FileNotFoundError(path) from error
     if not is_whole(str(path), content):
         raise DamagedError(
             f"{path} is damaged, or was not written by rnnbench: it does not match its checksum; "

@@ -34,6 +34,15 @@ def job_folders(path: str | Path) -> Iterator[Path]:
     Raises:
         UserError: there is no such folder, it is a file, or it cannot be read.
     """
+    return (Path(folder) for folder, names in walk(path) if is_job(names))
+
+
+def walk(path: str | Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields each folder at or below `path` that is not in a job folder, and the names in it. Hidden ones are left out.
+
+    Raises:
+        UserError: there is no such folder, it is a file, or it cannot be read.
+    """
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except (FileNotFoundError, ValueError) as error:  # no folder can have some names, such as those with a NUL
@@ -44,12 +53,12 @@ def job_folders(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path} is a file; expected a folder that rnnbench wrote") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if is_job([entry.name for entry in entries]):
-        yield Path(path)
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield from job_folders(Path(entry.path))
+    names = [entry.name for entry in entries]
+    yield str(path), names
+    if not is_job(names):
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from walk(entry.path)
 
 
 def is_job(names: Sequence[str]) -> bool:

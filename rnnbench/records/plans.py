@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,14 @@ from typing import Any
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.files import read_whole, replace, reworded
-from rnnbench.records.folders import is_job
+from rnnbench.records.folders import walk
 from rnnbench.records.schemas import FORMAT, VERSION
 from rnnbench.records.seals import sealed_json
+
+MAX_RUNS = 10_000
+"""Maximum number of runs in a sweep. Planning takes about 15 ms a run."""
+
+_PLAN = re.compile(r"sweep-[0-9a-f]{12}\.json")
 
 
 def record_plan(output: str | Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -40,11 +44,7 @@ def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
     Plans that are damaged are left out, and named on stderr.
     """
     runs: dict[str, dict[str, Any]] = {}
-    paths: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        if is_job(files):
-            folders.clear()  # job folders contain no plans
-        paths += [Path(parent, file) for file in files if re.fullmatch(r"sweep-[0-9a-f]{12}\.json", file)]
+    paths = [Path(parent, name) for parent, names in walk(folder) for name in names if _PLAN.fullmatch(name)]
     for path in sorted(paths):
         try:
             found = json.loads(read_whole(path))

@@ -51,7 +51,7 @@ def listed(runs: pa.Table) -> list[str]:
 
 def rows_at_end(folder: Path) -> dict[str, int]:
     """Returns how many of a table's last rows were recorded only because training ended, by table."""
-    with contextlib.suppress(FileNotFoundError, DamagedError):
+    with contextlib.suppress(FileNotFoundError, DamagedError, ValueError):
         metadata = read_file(folder / RUNS).schema.metadata or {}
         rows = [line.split() for line in metadata.get(b"at_end", b"").decode().splitlines()]
         return {name: int(number) for name, number in rows}
@@ -126,10 +126,18 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
         if found is not None and any(session["to_step"] for session in found["sessions"]):
             raise DamagedError(f"{folder / RUNS} is missing; give the command that wrote it again") from None
         return RUNS_SCHEMA.empty_table()
-    check_version(folder, int((table.schema.metadata or {}).get(b"version", -1)))
-    there = {*table.schema.names}
+    schema = table.schema
+    version = (schema.metadata or {}).get(b"version", b"unknown").decode()
+    check_version(folder, int(version) if version.isdecimal() else version)
+    there = {*schema.names}
     if missing := [name for name in columns or RUNS_SCHEMA.names if name not in there]:
         raise DamagedError(f"{folder / RUNS} is no runs table of rnnbench: it has no column {missing[0]!r}")
+    for declared in RUNS_SCHEMA:
+        if declared.name in there and (found_type := schema.field(declared.name).type) != declared.type:
+            raise DamagedError(
+                f"{folder / RUNS} is no runs table of rnnbench: expected {declared.type} in the column "
+                f"{declared.name!r}, got {found_type}"
+            )
     return table
 
 

@@ -7,7 +7,6 @@ checkpoint, which another library writes, has a file of its own for it.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,12 @@ from typing import Any
 import yaml
 
 _DIGEST = 64
+
+_MAGIC = {".parquet": len(b"PAR1"), ".arrow": len(b"ARROW1")}
+"""Length of the mark at the end of a file."""
+
+_LAST = {".json": len('"\n}\n'), ".yaml": len("\n")}
+"""Length of what follows the digest."""
 
 CHECKSUM = "checksum"
 """The file in a folder, such as a checkpoint, that has the digest of its other files."""
@@ -44,7 +49,7 @@ def sealed_yaml(value: dict[str, Any]) -> bytes:
 
 def is_whole(name: str, content: bytes) -> bool:
     """Returns whether a file is as rnnbench wrote it, from its name or path, and its content."""
-    end = len(content) - _after(os.path.splitext(name)[1], content)
+    end = len(content) - _after(name[name.rfind(".") :], content)
     start = end - _DIGEST
     return start >= 0 and _digest(content, start, end) == content[start:end]
 
@@ -87,8 +92,8 @@ def _digest(content: bytes, start: int, end: int) -> bytes:
 
 def _after(suffix: str, content: bytes) -> int:
     """Returns the number of bytes that follow the digest in a file with this suffix."""
-    magic = {".parquet": len("PAR1"), ".arrow": len("ARROW1")}
-    if suffix in magic:  # the footer, its length in four bytes, and the format's mark
-        end = len(content) - magic[suffix]
-        return magic[suffix] + 4 + int.from_bytes(content[max(end - 4, 0) : end], "little")
-    return {".json": len('"\n}\n'), ".yaml": len("\n")}[suffix]
+    if suffix in _LAST:
+        return _LAST[suffix]
+    # The footer, its length in four bytes, and the format's mark.
+    end = len(content) - _MAGIC[suffix]
+    return _MAGIC[suffix] + 4 + int.from_bytes(content[max(end - 4, 0) : end], "little")

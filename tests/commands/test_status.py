@@ -74,7 +74,12 @@ def test_nothing_to_tell_of_is_an_error(tmp_path: Path) -> None:
         status.main([str(tmp_path / "nowhere")])
 
 
-def test_damage_to_one_job_or_plan_leaves_the_others_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("many", [1000, 4])
+def test_damage_to_one_job_or_plan_leaves_the_others_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Also if several processes read the jobs."""
+    monkeypatch.setattr(status, "MANY", many)
     (tmp_path / "sweep-0123456789ab.json").write_text('{"format": "rnnbench", "version": 1}')
     for name in "abcd":
         rows = [run(name, "finished", 100)]
@@ -83,7 +88,7 @@ def test_damage_to_one_job_or_plan_leaves_the_others_shown(tmp_path: Path, capsy
     (tmp_path / "c/metrics.parquet").unlink()
     (tmp_path / "d/provenance.json").unlink()
     assert status.main([str(tmp_path)]) == 0
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     [line] = [line for line in shown.out.splitlines() if line.startswith("Adding: LSTM")]
     assert line.split() == ["Adding:", "LSTM", "3", "1", "2", "?"], "one finished, two to resume"
     for name in ("sweep-0123456789ab.json", "b/runs.arrow", "c/metrics.parquet", "d/provenance.json"):

@@ -1,16 +1,21 @@
 """Readers see whole rows, whatever the owner is doing, and report what is wrong with a file."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
+from rnnbench.analysis.tables import load_runs
 from rnnbench.errors import UserError
 from rnnbench.records import reader
+from rnnbench.records.files import as_arrow
 from rnnbench.records.folders import job_folders
 from rnnbench.records.reader import is_complete, lost, read_runs, runs_table
+from rnnbench.records.seals import _after, sealed_arrow
 from rnnbench.records.writer import Records
 from tests.helpers import row, tables_of
 from tests.records.jobs import CONFIG, flip, metrics, steps, train
@@ -99,6 +104,57 @@ def test_a_diverged_run_is_complete_and_a_running_one_is_not(folder, other, comp
         records.start_session(0)
         records.finish([row("a", "finished"), row("b", other)])
     assert is_complete(folder, runs_table(folder)) is complete
+
+
+def test_a_runs_table_that_somebody_else_wrote_is_read_or_named(folder):
+    """Bytes are changed under a checksum that matches: nothing fails in another way than by a clear error."""
+    train(folder, None, 500)
+    content = (folder / "runs.arrow").read_bytes()
+    draw, outcomes = np.random.default_rng(0), Counter()
+    for _ in range(1000):
+        # The schema's message comes first, and a change there matters most.
+        changed = bytearray(content)
+        for place in draw.integers(len(content) if draw.random() < 0.5 else 1500, size=draw.integers(1, 4)):
+            changed[place] = draw.integers(256)
+        if draw.random() < 0.2:
+            start = draw.integers(len(content))
+            del changed[start : start + draw.integers(1, 64)]
+        try:
+            (folder / "runs.arrow").write_bytes(resealed(bytes(changed)))
+        except IndexError:  # so short that there is no place for a checksum
+            continue
+        try:
+            is_complete(folder, runs_table(folder))
+            lost(folder)
+            load_runs(folder)
+            outcomes["read"] += 1
+        except UserError as error:
+            outcomes["named"] += "runs.arrow" in str(error) or str(folder) in str(error)
+    assert min(outcomes["read"], outcomes["named"]) > 100
+    assert outcomes.total() > 950
+
+
+def resealed(content):
+    """Returns an Arrow file with the digest of what it holds now."""
+    end = len(content) - _after(".arrow", content)
+    return sealed_arrow(content[: end - 64] + content[end:])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"step": pa.array(["100"])}, r"expected int64 in the column 'step', got string"),
+        ({"run_id": pa.array([1])}, r"expected string in the column 'run_id', got int64"),
+    ],
+)
+def test_a_column_of_another_type_is_named(folder, change, reason):
+    train(folder, None, 500)
+    table = runs_table(folder)
+    for name, column in change.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    (folder / "runs.arrow").write_bytes(as_arrow(table, {"version": "1"}))
+    with pytest.raises(UserError, match=rf"runs\.arrow is no runs table of rnnbench: {reason}"):
+        load_runs(folder)
 
 
 STEPS = {"config.yaml": None, "metrics.parquet": 0, "provenance.json": None, "runs.arrow": 0, "scores.parquet": 0}
