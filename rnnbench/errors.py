@@ -10,6 +10,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class InapplicableError(UserError):
+    """Two valid choices do not go together. A sweep leaves such a combination out and says so."""
+
+
 class DamagedError(UserError):
     """A file is not as rnnbench wrote it."""
 

@@ -168,6 +168,20 @@ class GatedCell(nnx.RNNCellBase):
         return {}
 
     @property
+    def keeping(self) -> Mapping[str, int]:
+        """The gates that decide how much of a state is kept: 1 if a gate of 1 keeps it, -1 if a gate of 0 does.
+
+        A class attribute or a property, as `gates`. Their activation is a sigmoid, and `retention` depends on them.
+        Initialisations such as `chrono` set their biases.
+        """
+        return {}
+
+    @property
+    def writing(self) -> tuple[str, ...]:
+        """Other gates, whose value of 1 writes to that state: the input gate of an LSTM."""
+        return ()
+
+    @property
     def gate_features(self) -> int:
         """Width of every gate; by default the width of h."""
         return self.hidden_features

@@ -1,6 +1,6 @@
 """The gated recurrent unit."""
 
-from typing import Literal, Unpack
+from typing import ClassVar, Literal, Unpack
 
 from jax.nn.initializers import constant
 from jaxtyping import Array, Float
@@ -24,6 +24,8 @@ class GRU(GatedCell):
     c_n, and so does this cell by default. `flax.nnx.GRUCell` applies it after the matmul, without c_n. Chung et
     al. (2014) write z for 1 - z.
     """
+
+    keeping: ClassVar = {"update": 1}
 
     def __init__(
         self,

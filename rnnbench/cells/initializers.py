@@ -57,6 +57,11 @@ def identity_matrix(
     return jnp.eye(*shape, dtype=dtype)
 
 
+def chrono_logits(units: int, longest: Any, dtype: Any) -> Float[Array, " units"]:
+    """Returns b for each unit: gates sigmoid(b) forget after 1 to about `longest` steps (see `chrono`)."""
+    return jnp.log(1 + (jnp.arange(units, dtype=dtype) + 0.5) / units * (longest - 2))
+
+
 def chrono(longest: float) -> dict[str, Initializer]:
     """Returns initialisers of an LSTM's biases for memories of 1 to `longest` steps.
 
@@ -83,6 +88,6 @@ def chrono(longest: float) -> dict[str, Initializer]:
     def forget(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         del key
         (hidden,) = shape
-        return jnp.log(1 + (jnp.arange(hidden, dtype=dtype) + 0.5) / hidden * (longest - 2))
+        return chrono_logits(hidden, longest, dtype)
 
     return {"forget": forget, "input": lambda *arguments: -forget(*arguments)}

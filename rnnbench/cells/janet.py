@@ -24,6 +24,7 @@ class JANET(GatedCell):
     """
 
     gates: ClassVar = {"forget": Gate(sigmoid, deferred=True), "candidate": Gate(tanh)}
+    keeping: ClassVar = {"forget": 1}
 
     def __init__(
         self,

@@ -39,6 +39,8 @@ class LayerNormLSTM(GatedCell):
         "candidate": Gate(tanh, deferred=True),
         "output": Gate(sigmoid, deferred=True),
     }
+    keeping: ClassVar = {"forget": 1}
+    writing: ClassVar = ("input",)
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Long short-term memory."""
 
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import jax.numpy as jnp
 from flax import nnx
@@ -30,6 +30,8 @@ class LSTM(GatedCell):
     """
 
     states = ("h", "c")
+    keeping: ClassVar = {"forget": 1}
+    writing: ClassVar = ("input",)
 
     def __init__(
         self,

@@ -75,6 +75,16 @@ class LSTMVariant(GatedCell):
         there = {"input": self.input_gate, "forget": self.forget_gate == "own", "output": self.output_gate}
         return {**{name: Gate(sigmoid) for name, kept in there.items() if kept}, "candidate": Gate(tanh)}
 
+    @property
+    def keeping(self) -> dict[str, int]:
+        """The forget gate or, coupled to it, the input gate."""
+        return {"own": {"forget": 1}, "coupled": {"input": -1}, "none": {}}[self.forget_gate]
+
+    @property
+    def writing(self) -> tuple[str, ...]:
+        """The input gate, if there is one that only writes."""
+        return ("input",) if self.input_gate and self.forget_gate == "own" else ()
+
     def step(
         self, gates: Gates, h: Float[Array, "*b hidden"], c: Float[Array, "*b hidden"]
     ) -> tuple[Float[Array, "*b hidden"], Float[Array, "*b hidden"]]:

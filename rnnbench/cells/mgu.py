@@ -18,6 +18,7 @@ class MGU(GatedCell):
     """
 
     gates: ClassVar = {"forget": Gate(sigmoid), "candidate": Gate(tanh, deferred=True)}
+    keeping: ClassVar = {"forget": -1}
 
     def step(self, gates: Gates, h: Float[Array, "*b hidden"]) -> Float[Array, "*b hidden"]:
         """Returns h', given the gates and h."""

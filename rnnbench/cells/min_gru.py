@@ -21,6 +21,7 @@ class MinGRU(LinearCell):
     """
 
     gates: ClassVar = {"update": Gate(sigmoid, recurrent=False), "candidate": Gate(identity, recurrent=False)}
+    keeping: ClassVar = {"update": -1}
 
     def recurrence(self, gates: Gates) -> tuple[Float[Array, "*t hidden"], Float[Array, "*t hidden"]]:
         """Returns 1 - z and z * n."""

@@ -31,6 +31,8 @@ class MinLSTM(LinearCell):
         "input": Gate(log_sigmoid, recurrent=False),
         "candidate": Gate(identity, recurrent=False),
     }
+    keeping: ClassVar = {"forget": 1}
+    writing: ClassVar = ("input",)
 
     def __init__(
         self,

@@ -32,6 +32,8 @@ class ProjectedLSTM(GatedCell):
         "candidate": Gate(tanh),
         "output": Gate(sigmoid),
     }
+    keeping: ClassVar = {"forget": 1}
+    writing: ClassVar = ("input",)
 
     def __init__(
         self,

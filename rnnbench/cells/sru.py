@@ -28,6 +28,7 @@ class SRU(LinearCell):
         "candidate": Gate(identity, recurrent=False),
         "skip": Gate(identity, recurrent=False),
     }
+    keeping: ClassVar = {"forget": 1}
 
     def recurrence(self, gates: Gates) -> tuple[Float[Array, "*t hidden"], Float[Array, "*t hidden"]]:
         """Returns f and (1 - f) * n."""

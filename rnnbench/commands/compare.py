@@ -17,8 +17,8 @@ from rnnbench.analysis.summaries import Rows, heading, notes, pair_rows, summary
 from rnnbench.analysis.tables import load_runs
 from rnnbench.commands import terminal
 from rnnbench.commands.parser import Parser
+from rnnbench.config.limits import MAX_RUNS
 from rnnbench.errors import UserError
-from rnnbench.records.plans import MAX_RUNS
 from rnnbench.visible import visible
 
 

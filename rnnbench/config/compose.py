@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.annotations import is_number
+from rnnbench.config.initialization import check_init
 from rnnbench.config.messages import describe, describe_stumble
 from rnnbench.config.overrides import check_axes, check_keys
 from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.config.schema import Config
-from rnnbench.errors import UserError
+from rnnbench.errors import InapplicableError, UserError
 
 
 def shipped(folder: str) -> Path:
@@ -69,6 +71,8 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> Config:
 def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list[Config]:
     """Returns the configurations of all runs of a sweep: every combination, as with `-m` on the command line.
 
+    Combinations whose choices do not go together are left out, and named on stderr.
+
         compose_sweep("model=rnn,lstm,gru", "seed=range(5)")
 
     Args:
@@ -87,12 +91,23 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
         check_axes(last.values())
         composed: dict[tuple[str, ...], _Composed] = {}
         configs = []
+        inapplicable: dict[str, InapplicableError] = {}
         for point in itertools.product(*map(_options, last.values())):
             own = tuple(option.override for option in point)
             if own not in composed:
                 composed[own] = _Composed([*own, *more])
             numbers = {key: value for option in point for key, value in option.numbers.items()}
-            configs.append(composed[own].parse(numbers))
+            config = composed[own].parse(numbers)
+            try:
+                check_init(config)
+            except InapplicableError as error:
+                inapplicable[str(error)] = error
+            else:
+                configs.append(config)
+        if not configs and inapplicable:
+            raise next(iter(inapplicable.values()))
+        for reason in inapplicable:
+            print(f"rnnbench: left out: {reason}", file=sys.stderr)
         return configs
 
 

@@ -14,13 +14,14 @@ from rnnbench.config.schema import Config
 def foldable(config: Config) -> set[str]:
     """Returns the dotted keys of the numbers that may differ between runs of one population, as declared in the code.
 
-    `Config` declares its own keys; cells, tasks and schedules annotate arguments as `FOLDABLE`. The numbers of an
-    optimizer are foldable where the argument also takes a fraction, because `optax.inject_hyperparams` keeps them in
-    its state.
+    `Config` declares its own keys; cells, initialisations, tasks and schedules annotate arguments as `FOLDABLE`. The
+    numbers of an optimizer are foldable where the argument also takes a fraction, because `optax.inject_hyperparams`
+    keeps them in its state.
     """
     numbers = {key for key, value in flatten(select(config, lambda key, _: key.identity)).items() if is_number(value)}
     own = {key.path for key in keys(Config) if key.declared.foldable} & numbers
-    for prefix, node in (("model.cell", config.model.cell), ("task", config.task), ("schedule", config.schedule)):
+    nodes = {"model.cell": config.model.cell, "init": config.init, "task": config.task, "schedule": config.schedule}
+    for prefix, node in nodes.items():
         if node:
             own |= {f"{prefix}.{key}" for key in foldable_arguments(node, prefix)}
     rates = {f"optimizer.{key}" for key in fractional_arguments(config.optimizer, "optimizer")}

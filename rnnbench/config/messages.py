@@ -36,6 +36,7 @@ BUG = 1
 
 GROUPS = {
     "model": "the recurrent cell",
+    "init": "how its cell starts",
     "task": "what it learns",
     "optimizer": "optax's own",
     "schedule": "how its learning rate changes",

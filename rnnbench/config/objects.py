@@ -193,6 +193,14 @@ def fractional_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     return {key for key, value in node.items() if key in hints and (is_number(value) or takes_function(hints[key]))}
 
 
+def changed_arguments(node: Mapping[str, Any], path: str) -> set[str]:
+    """Returns the keys of a node whose values are not the defaults of the arguments."""
+    parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    own = {key: value for key, value in without_name(node).items() if key not in HYDRA_KEYS}
+    return {key for key, value in own.items() if key not in defaults or defaults[key] != value}
+
+
 def _checked_value(value: Any, hint: Any, path: str, located: bool) -> Any:
     """Returns a value in the type of its annotation. Values that cannot be checked are accepted."""
     if isinstance(value, Mapping):

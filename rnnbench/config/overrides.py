@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
+from rnnbench.config.limits import MAX_RUNS
 from rnnbench.config.messages import unreadable
 from rnnbench.errors import UserError
-from rnnbench.records.plans import MAX_RUNS
 
 
 def check_keys(overrides: Iterable[str]) -> None:

@@ -23,6 +23,9 @@ from rnnbench.errors import UserError
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
 """What the names of tasks and models look like: safe as folder names, which no shell takes for an option."""
 
+EMPTY_GROUPS = ("init", "schedule", "logger")
+"""The groups of which one option is empty, and switches the group off: init=default, schedule=constant, logger=none."""
+
 WHOLE_NUMBERS = 2**31
 """JAX counts in 32 bits, so integers lie between minus this and this, unless a key declares its own upper bound."""
 
@@ -35,9 +38,8 @@ def parse(cfg: DictConfig) -> Config:
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         assert isinstance(values, dict)
-        # Choosing an empty group (logger=none, schedule=constant) switches it off.
-        values["logger"] = values.get("logger") or None
-        values["schedule"] = values.get("schedule") or None
+        for group in EMPTY_GROUPS:
+            values[group] = values.get(group) or None
         # Merging plain values into the schema refuses unknown keys that were added by `+key=value`.
         merged = OmegaConf.merge(_schema(), values)
         for key in keys(Config):  # OmegaConf does not check that the items of a list are no lists themselves
@@ -60,10 +62,9 @@ def parse(cfg: DictConfig) -> Config:
     config.model.cell = checked(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
     config.task |= checked(without_name(config.task), "task")
     config.optimizer |= checked(without_name(config.optimizer), "optimizer")
-    if config.schedule is not None:
-        config.schedule |= checked(without_name(config.schedule), "schedule")
-    if config.logger is not None:
-        config.logger |= checked(without_name(config.logger), "logger")
+    for path in EMPTY_GROUPS:
+        if (group := getattr(config, path)) is not None:
+            group |= checked(without_name(group), path)
     return config
 
 

@@ -135,6 +135,9 @@ class Config:
     """The configuration of a run."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    init: dict[str, Any] | None = key(
+        None, help="what replaces a part of the cell's initial parameters, by _target_ and its arguments", added=True
+    )
     task: dict[str, Any] = key(MISSING, help="the task, by _target_ and its arguments")
     optimizer: dict[str, Any] = key(MISSING, help="the optimizer, by _target_ and its arguments")
     schedule: dict[str, Any] | None = key(

@@ -14,9 +14,6 @@ from rnnbench.records.folders import walk
 from rnnbench.records.schemas import FORMAT, VERSION
 from rnnbench.records.seals import sealed_json
 
-MAX_RUNS = 10_000
-"""Maximum number of runs in a sweep. Planning takes about 15 ms a run."""
-
 _PLAN = re.compile(r"sweep-[0-9a-f]{12}\.json")
 
 

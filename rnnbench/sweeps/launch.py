@@ -42,6 +42,8 @@ def announce(planned: Plan) -> None:
         text += f", {done} of them complete (overwrite=true trains them again)"
     if planned.jobs and len(planned.jobs) < planned.left:
         text += f"; {planned.left} to train in {len(planned.jobs)} job{'s' * (len(planned.jobs) > 1)}"
+    for reason in planned.left_out:
+        print(f"rnnbench: left out: {reason}", file=sys.stderr)
     print(f"rnnbench: {text}", file=sys.stderr)
     if planned.diverged and not planned.jobs:
         raise DivergedError(

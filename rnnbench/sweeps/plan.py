@@ -13,8 +13,10 @@ from omegaconf import DictConfig
 
 from rnnbench.config.annotations import is_number
 from rnnbench.config.identity import foldable, run_id
+from rnnbench.config.initialization import check_init
 from rnnbench.config.overrides import check_axes
 from rnnbench.config.parse import cfg_of_member, parse
+from rnnbench.errors import InapplicableError
 from rnnbench.sweeps.populations import EarlierRuns, refuse_two_lengths
 
 
@@ -37,12 +39,14 @@ class Plan(NamedTuple):
         runs: the task, model and steps of each requested run, by output folder and run id.
         left: the number of runs left to train.
         diverged: the ids of the runs that have already diverged.
+        left_out: why combinations are left out, whose choices do not go together.
     """
 
     jobs: list[list[str]]
     runs: dict[str, dict[str, dict[str, Any]]]
     left: int
     diverged: list[str]
+    left_out: list[str]
 
     @property
     def size(self) -> int:
@@ -53,7 +57,8 @@ class Plan(NamedTuple):
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
     """Returns the jobs that train what is left of a sweep.
 
-    Complete runs are left out. A job that was interrupted or trained for fewer steps is planned again unchanged if the
+    Complete runs are left out, and so are combinations whose choices do not go together, unless there are no others. A
+    job that was interrupted or trained for fewer steps is planned again unchanged if the
     sweep asks for all its runs, so that it can go on.
 
     Args:
@@ -73,11 +78,18 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
     left = 0
     diverged: list[str] = []
     asked_for: list[tuple[str, str, int]] = []
+    inapplicable: dict[str, InapplicableError] = {}
     for point, folded, cfg in _programs(axes, compose):
         members = [
             dict(zip(folded, values, strict=True)) for values in itertools.product(*(dict(axes)[key] for key in folded))
         ]
         configs = [parse(cfg_of_member(cfg, {key: option.number for key, option in m.items()})) for m in members]
+        try:
+            for own in configs:
+                check_init(own, folded)
+        except InapplicableError as error:
+            inapplicable[str(error)] = error
+            continue
         by_id = dict(zip(map(run_id, configs), members, strict=True))
         first = configs[0]
         if first.output not in earlier:
@@ -91,9 +103,13 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
         asked_for += [(first.output, run, first.train.steps) for run in by_id]
         left += sum(map(len, populations))
         jobs += [_job(point, folded, [by_id[run] for run in population]) for population in populations]
+    if not runs and inapplicable:
+        raise next(iter(inapplicable.values()))
     refuse_two_lengths(asked_for)
     places = (f"population.place={number}/{len(jobs)}" for number in itertools.count(1))
-    return Plan([[*job, place] for job, place in zip(jobs, places, strict=False)], runs, left, diverged)
+    return Plan(
+        [[*job, place] for job, place in zip(jobs, places, strict=False)], runs, left, diverged, [*inapplicable]
+    )
 
 
 def _axis(override: Override) -> Axis:

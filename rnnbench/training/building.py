@@ -36,7 +36,7 @@ class Builder:
         Raises:
             UserError: the cell cannot be built, or does not fit the other keys.
         """
-        self._config, self._task = config.model, task
+        self._config, self._task, self._init = config.model, task, config.init
         self._make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
         with blame("model.cell"):
             self.hidden_size = hidden_size(config.model, self._abstract)
@@ -80,7 +80,8 @@ class Builder:
 
     def _build(self, key: PRNGKeyArray, numbers: Numbers, hidden_size: int) -> Model:
         config = self._config
-        return Model(
+        rngs = nnx.Rngs(key)
+        model = Model(
             functools.partial(self._make_cell, **numbers_of(numbers, "model.cell")),
             self._task,
             hidden_size=hidden_size,
@@ -90,8 +91,14 @@ class Builder:
             layer_norm=config.layer_norm,
             remat_every=config.remat_every,
             method=cast(Method | None, config.unroll),
-            rngs=nnx.Rngs(key),
+            rngs=rngs,
         )
+        if self._init is not None:
+            with blame("init"):
+                initialize = partial(self._init, "init")(**numbers_of(numbers, "init"))
+                for layer in model.layers:
+                    initialize(layer, rngs)
+        return model
 
 
 def _structure(model: Model) -> Structure:

@@ -58,7 +58,7 @@ def test_an_added_key_is_part_of_the_identity_once_it_is_set() -> None:
     assert len({identity.run_id(config) for config in (compose(), *budgets)}) == 3
 
 
-ADDED = {"model.parameters": None, "model.residual": False, "model.layer_norm": False, "schedule": None}
+ADDED = {"model.parameters": None, "model.residual": False, "model.layer_norm": False, "init": None, "schedule": None}
 
 
 def test_what_is_described_compiled_and_recorded() -> None:
