@@ -190,7 +190,9 @@ def fractional_arguments(node: Mapping[str, Any], path: str) -> set[str]:
     """
     parameters = _parameters(locate(node.get("_target_"), f"{path}._target_")) or []
     hints = {parameter.name: parameter.annotation for parameter in parameters if fits(0.5, parameter.annotation)}
-    return {key for key, value in node.items() if key in hints and (is_number(value) or takes_function(hints[key]))}
+    # What takes anything, such as optax's masks, may take a function for another purpose.
+    schedules = {key for key, hint in hints.items() if takes_function(hint) and not fits("", hint)}
+    return {key for key, value in node.items() if key in schedules or (key in hints and is_number(value))}
 
 
 def changed_arguments(node: Mapping[str, Any], path: str) -> set[str]:

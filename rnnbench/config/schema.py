@@ -72,6 +72,17 @@ class TrainConfig:
     clip_norm: float | None = key(
         1.0, help="largest global norm of the gradient; null: no clipping", above=0, foldable=True
     )
+    clip_value: float | None = key(
+        None, help="largest entry of the gradient, before the norm is clipped", above=0, foldable=True, added=True
+    )
+    clip_ratio: float | None = key(
+        None,
+        help="largest norm of the gradient of a unit's weights, as a multiple of theirs, after the norm is clipped "
+        "(Brock et al. 2021)",
+        above=0,
+        foldable=True,
+        added=True,
+    )
     omega: float = key(
         0.0,
         help="weight of the regulariser of Pascanu et al. (2013), which keeps the norm of the gradient on its way back",

@@ -20,7 +20,7 @@ from rnnbench.training.step import Numbers
 
 
 def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformationExtraArgs:
-    """Returns clipping by global norm, followed by the configured optimizer. Their numbers are part of the state.
+    """Returns the configured optimizer. Its numbers are part of its state.
 
     Its `init` and `update` raise a `UserError` if the optimizer cannot be used here.
 
@@ -50,10 +50,37 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
             rate = keywords["learning_rate"]
             keywords["learning_rate"] = lambda count: rate * factor(count)
         optimizer = optax.inject_hyperparams(build, static_args=static)(*factory.args, **keywords)
-    if config.train.clip_norm is not None:
-        max_norm = numbers.get("train.clip_norm", float(config.train.clip_norm))
-        optimizer = optax.chain(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=max_norm), optimizer)
     return _checked(optimizer, injected)
+
+
+def make_clipping(config: Config, numbers: Numbers) -> optax.GradientTransformation | None:
+    """Returns what clips the gradient, in this order, or None if nothing does.
+
+        g <- min(max(g, -clip_value), clip_value)       each entry
+        g <- g min(1, clip_norm / |g|)                  |g| is the norm of all parameters' gradient
+        g <- g min(1, clip_ratio |w| / |g|)             for the weights w into each unit, |w| at least 1e-3
+
+    The last is adaptive clipping (Brock et al. 2021); a vector, such as a bias, counts as one unit.
+
+    Args:
+        config: the run's configuration.
+        numbers: by key, numbers that replace those of the configuration.
+    """
+    limits = {
+        "train.clip_value": (config.train.clip_value, optax.clip),
+        "train.clip_norm": (config.train.clip_norm, optax.clip_by_global_norm),
+        "train.clip_ratio": (config.train.clip_ratio, optax.adaptive_grad_clip),
+    }
+    clips = [clip(numbers.get(key, limit)) for key, (limit, clip) in limits.items() if limit is not None]
+    if not clips:
+        return None
+    init, clip = optax.chain(*clips)
+
+    def update(updates: PyTree, state: PyTree, params: PyTree | None = None) -> tuple[PyTree, PyTree]:
+        with _optax_promotion():
+            return clip(updates, state, params)
+
+    return optax.GradientTransformation(init, update)
 
 
 def make_schedule(config: Config, numbers: Numbers) -> Schedule | None:
@@ -97,7 +124,7 @@ def _checked(
     @contextlib.contextmanager
     def checks() -> Iterator[None]:
         try:
-            with blame("optimizer"), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            with blame("optimizer"), _optax_promotion():
                 yield
         except UserError as error:
             if isinstance(error.__cause__, jax.errors.ConcretizationTypeError):
@@ -119,6 +146,13 @@ def _checked(
         return updates, new
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+@contextlib.contextmanager
+def _optax_promotion() -> Iterator[None]:
+    """Allows the promotion of types and ranks that optax relies on."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def _shapes(tree: PyTree) -> Any:

@@ -24,7 +24,7 @@ from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed, memory
 from rnnbench.training.building import Builder
-from rnnbench.training.optimizer import make_optimizer, make_schedule, numbers_of
+from rnnbench.training.optimizer import make_clipping, make_optimizer, make_schedule, numbers_of
 from rnnbench.training.step import Numbers, RunState, init_state, train_step
 
 AXIS = "device"
@@ -232,7 +232,7 @@ class Program:
                 optimizer=make_optimizer(config, state.numbers),
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
-                clip_norm=state.numbers.get("train.clip_norm", config.train.clip_norm),
+                clipping=make_clipping(config, state.numbers),
                 omega_weight=weight,
                 batch_axis=self.batch_axis,
             )

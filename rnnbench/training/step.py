@@ -77,7 +77,7 @@ def train_step(
     optimizer: optax.GradientTransformationExtraArgs,
     batch_size: int,
     steps: int,
-    clip_norm: float | Float[Array, ""] | None,
+    clipping: optax.GradientTransformation | None,
     omega_weight: float | Float[Array, ""] | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
@@ -87,11 +87,11 @@ def train_step(
         state: the run's state.
         structure: the model's structure.
         task: draws the examples and scores the outputs.
-        optimizer: clips the gradient and updates the parameters. Its update also gets what a line search needs: the
-            objective's `value` and `grad`, and as `value_fn` the objective of this step's batch.
+        optimizer: updates the parameters. Its update also gets what a line search needs: the objective's `value` and
+            `grad`, and as `value_fn` the objective of this step's batch.
         batch_size: examples in the whole batch.
         steps: number of steps in the run; later steps leave the state unchanged.
-        clip_norm: the global norm above which the optimizer clips gradients; None if it does not clip.
+        clipping: clips the gradient that the optimizer gets, if anything does.
         omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
             gradient is taken; the scalar `loss` does not include it. None means that it is not computed.
         batch_axis: name of the mapped axis over which the batch is split, if any. Each device draws its share of the
@@ -99,8 +99,8 @@ def train_step(
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before clipping),
-        `grad_norm.<parameter>`, `clipped` (0 or 1), `learning_rate` if the optimizer has one, and `omega` if it is
-        computed. All are NaN for a step that was not taken.
+        `grad_norm.<parameter>`, `clipped` (1 if clipping changed the gradient, else 0), `learning_rate` if the
+        optimizer has one, and `omega` if it is computed. All are NaN for a step that was not taken.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
     if batch_axis is not None:
@@ -130,11 +130,14 @@ def train_step(
     norms = {_dotted(path): jnp.linalg.norm(leaf) for path, leaf in jax.tree.leaves_with_path(gradient)}
     norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
     scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
-    scalars["clipped"] = (norm > clip_norm).astype(norm.dtype) if clip_norm is not None else jnp.zeros_like(norm)
+    clipped = gradient
+    if clipping is not None:
+        clipped, _ = clipping.update(gradient, clipping.init(state.params), state.params)
+    scalars["clipped"] = _differ(gradient, clipped).astype(norm.dtype)
 
     value_fn = _averaged(lambda params: objective(params)[0], batch_axis)
     updates, opt_state = optimizer.update(
-        gradient, state.opt_state, state.params, value=value, grad=gradient, value_fn=value_fn
+        clipped, state.opt_state, state.params, value=value, grad=gradient, value_fn=value_fn
     )
     params = optax.apply_updates(state.params, updates)
     if (learning_rate := _learning_rate(opt_state)) is not None:
@@ -177,6 +180,12 @@ def _dotted(path: Any) -> str:
 
 def _all_finite(params: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
+
+
+def _differ(one: PyTree, other: PyTree) -> Bool[Array, ""]:
+    """Returns whether any entry of two trees of arrays differs."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return jnp.any(jnp.stack([jnp.any(a != b) for a, b in pairs]))
 
 
 def _learning_rate(opt_state: PyTree) -> Array | None:

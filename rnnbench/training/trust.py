@@ -41,7 +41,7 @@ HARMLESS_NAMES = {
 }
 """So do these, but not all of their modules: `jax.numpy.load` reads pickles."""
 
-OWN_PACKAGES = ("rnnbench.cells", "rnnbench.tasks", "rnnbench.training.schedules")
+OWN_PACKAGES = ("rnnbench.cells", "rnnbench.tasks", "rnnbench.training.decay", "rnnbench.training.schedules")
 
 
 class Trust(Vetting):

@@ -58,7 +58,15 @@ def test_an_added_key_is_part_of_the_identity_once_it_is_set() -> None:
     assert len({identity.run_id(config) for config in (compose(), *budgets)}) == 3
 
 
-ADDED = {"model.parameters": None, "model.residual": False, "model.layer_norm": False, "init": None, "schedule": None}
+ADDED = {
+    "model.parameters": None,
+    "model.residual": False,
+    "model.layer_norm": False,
+    "init": None,
+    "schedule": None,
+    "train.clip_value": None,
+    "train.clip_ratio": None,
+}
 
 
 def test_what_is_described_compiled_and_recorded() -> None:
@@ -86,4 +94,7 @@ def test_what_folds_is_declared_by_the_code() -> None:
     every = {"seed", "train.omega", *adam}
     assert identity.foldable(compose("model=lstm")) == {"train.clip_norm", "model.cell.forget_bias", *every}
     assert identity.foldable(compose("model=gru", "train.clip_norm=null")) == {"model.cell.update_bias", *every}
+    of_adamw = identity.foldable(compose("optimizer=adamw"))
+    assert "optimizer.weight_decay" in of_adamw
+    assert not [key for key in of_adamw if key.startswith("optimizer.mask")], "its function is no schedule"
     assert "task.distance" in identity.foldable(with_distance(compose(), 4))

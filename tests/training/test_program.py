@@ -208,6 +208,8 @@ AXES = {
     "optimizer.learning_rate": (1e-3, 3e-2),
     "model.cell.forget_bias": (0.0, 2.0),
     "train.clip_norm": (0.01, 1.0),
+    "train.clip_value": (0.001, 1.0),
+    "train.clip_ratio": (0.001, 1.0),
     "train.omega": (0.5, 3.0),
 }
 
