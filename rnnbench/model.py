@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from rnnbench.cells import GatedCell, unroll
 from rnnbench.cells.linear import Method, is_linear
+from rnnbench.dropout import Dropout
 from rnnbench.tasks.base import Task
 
 MakeCell = Callable[..., nnx.RNNCellBase]
@@ -77,6 +78,8 @@ class Model(nnx.Module):
         mask: Bool[Array, "batch time"],
         carry: list[PyTree] | None = None,
         perturbation: list[PyTree] | None = None,
+        dropout: Dropout | None = None,
+        truncate: int | None = None,
     ) -> tuple[Float[Array, "batch *time out"], list[PyTree]]:
         """Runs a batch of sequences.
 
@@ -86,6 +89,8 @@ class Model(nnx.Module):
             carry: each layer's states before the first step, as returned by this method; by default the cells'
                 initial states.
             perturbation: each layer's eps (see `unroll`).
+            dropout: what is dropped, in training.
+            truncate: steps of a segment through which the gradient passes (see `unroll`).
 
         Returns:
             The outputs at every step (or only at the last one, without a time axis), and each layer's last carry.
@@ -95,7 +100,7 @@ class Model(nnx.Module):
         last = []
         for i, cell in enumerate(self.layers):
             layer_carry, h = unroll(
-                cell,
+                cell if dropout is None else dropout.cell(cell, i),
                 x,
                 carry=None if carry is None else carry[i],
                 mask=mask,
@@ -103,9 +108,12 @@ class Model(nnx.Module):
                 remat_every=self.remat_every,
                 method=self.method,
                 last_only=self.last_step_only and i == len(self.layers) - 1,
+                truncate=truncate,
             )
             last.append(layer_carry)
             x = self._output(i, x, h)
+            if dropout is not None:
+                x = dropout.output(x, i)
         return self.readout(x if self.last_step_only else jnp.swapaxes(x, 0, 1)), last
 
     def layer_inputs(

@@ -11,7 +11,7 @@ from jaxtyping import Array, PyTree
 from rnnbench.cells.base import is_gated
 from rnnbench.cells.gated_scan import gated_unroll
 from rnnbench.cells.linear import Method, check_method, is_linear, linear_unroll
-from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, remat
+from rnnbench.cells.scanning import Hidden, Inputs, Mask, hold, in_chunks, remat
 
 
 def unroll(
@@ -23,6 +23,7 @@ def unroll(
     last_only: bool = False,
     remat_every: int | None = None,
     method: Method | None = None,
+    truncate: int | None = None,
 ) -> tuple[PyTree, Hidden]:
     """Runs a cell over time: carry_t = cell(carry_{t-1}, x_t) + eps_t.
 
@@ -44,6 +45,8 @@ def unroll(
             which is least near sqrt(T), but it takes a second forward pass. By default everything is stored.
         method: how a `LinearCell` computes its state; by default as is faster on the device. Others know only
             "sequential".
+        truncate: steps of a segment; no gradient passes from a segment to the one before it, through the carry
+            (truncated backpropagation, Williams & Peng 1990). By default it passes through all steps.
 
     Returns:
         The last carry, and the outputs of all steps, or only that of the last step with `last_only`. The output of a
@@ -56,6 +59,13 @@ def unroll(
     check_method(cell, method)
     if carry is None:
         carry = cell.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
+    if truncate is not None:
+
+        def segment(carry: PyTree, xs: tuple[Inputs, Mask | None, PyTree | None]) -> tuple[PyTree, Hidden]:
+            return unroll(cell, xs[0], lax.stop_gradient(carry), *xs[1:], remat_every=remat_every, method=method)
+
+        carry, hidden = in_chunks(segment, carry, (inputs, mask, perturbation), truncate)
+        return carry, hidden[-1] if last_only else hidden
     if is_gated(cell):
         inputs = inputs.astype(cell.kernel[...].dtype)  # the type of the states, which no step may change
         if is_linear(cell):

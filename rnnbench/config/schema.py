@@ -43,6 +43,22 @@ class ModelConfig:
         help="normalise a layer's output, before a residual is added: gain and bias per layer (Ba et al. 2016)",
         added=True,
     )
+    dropout: float = key(
+        0.0,
+        help="share of a layer's outputs that training drops, on their way up only (Zaremba et al. 2014)",
+        least=0,
+        below=1,
+        foldable=True,
+        added=True,
+    )
+    recurrent_dropout: float = key(
+        0.0,
+        help="share of the recurrent weights that training drops, the same at all time steps (Merity et al. 2018)",
+        least=0,
+        below=1,
+        foldable=True,
+        added=True,
+    )
     remat_every: int | None = key(
         None,
         help="keep the states of every so many steps and compute the others again, which spares memory on long "
@@ -81,6 +97,13 @@ class TrainConfig:
         "(Brock et al. 2021)",
         above=0,
         foldable=True,
+        added=True,
+    )
+    truncate: int | None = key(
+        None,
+        help="steps of a segment, beyond which no gradient passes back in time, while the states are carried on "
+        "(Williams & Peng 1990); null: it passes through all",
+        least=1,
         added=True,
     )
     omega: float = key(

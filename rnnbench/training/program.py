@@ -19,6 +19,7 @@ from rnnbench.config.identity import compiled, flatten, foldable, identity
 from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import MATMUL_PRECISIONS, Config
+from rnnbench.dropout import check_dropout
 from rnnbench.errors import UserError
 from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
@@ -97,6 +98,9 @@ class Program:
             make_schedule(own, {})
             check_init(own, self.folded)
         self.builder = Builder(config, self.tasks[0])
+        with blame("model"):
+            for own in configs:
+                check_dropout(self.builder.template.layers[0], own.model.recurrent_dropout)
         self._spread_over(devices)
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
@@ -224,7 +228,10 @@ class Program:
         structure = self.builder.structure(state.numbers)
 
         def step(state: RunState, _: None) -> tuple[RunState, dict[str, Array]]:
-            weight = state.numbers.get("train.omega", config.train.omega or None)
+            def number(key: str, value: float) -> float | Array | None:
+                """Returns a number of this member, or None if it is 0 for all: what it scales is then not computed."""
+                return state.numbers.get(key, value or None)
+
             return train_step(
                 state,
                 structure=structure,
@@ -233,7 +240,10 @@ class Program:
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
                 clipping=make_clipping(config, state.numbers),
-                omega_weight=weight,
+                omega_weight=number("train.omega", config.train.omega),
+                dropout=number("model.dropout", config.model.dropout),
+                recurrent_dropout=number("model.recurrent_dropout", config.model.recurrent_dropout),
+                truncate=config.train.truncate,
                 batch_axis=self.batch_axis,
             )
 

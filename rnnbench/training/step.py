@@ -5,18 +5,24 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from rnnbench.dropout import Dropout
 from rnnbench.model import Model
 from rnnbench.probes.omega import omega
 from rnnbench.tasks.base import Task
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
 """Numbers in which the members of a population differ, by configuration key."""
+
+
+DROPOUT, RECURRENT_DROPOUT = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
+"""Streams of a step's key. `split` folds small numbers into it, for the examples."""
 
 
 class Structure(NamedTuple):
@@ -79,6 +85,9 @@ def train_step(
     steps: int,
     clipping: optax.GradientTransformation | None,
     omega_weight: float | Float[Array, ""] | None = None,
+    dropout: float | Float[Array, ""] | None = None,
+    recurrent_dropout: float | Float[Array, ""] | None = None,
+    truncate: int | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """Takes one step: draws a batch, computes the gradient, clips it and updates the parameters.
@@ -94,6 +103,10 @@ def train_step(
         clipping: clips the gradient that the optimizer gets, if anything does.
         omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
             gradient is taken; the scalar `loss` does not include it. None means that it is not computed.
+        dropout: share of each layer's outputs that is dropped; None if nothing is. What is dropped depends on the run's
+            key and the step. The regulariser sees the whole model.
+        recurrent_dropout: share of the recurrent weights that is dropped; None if nothing is.
+        truncate: steps of a segment through which the loss's gradient passes; None if it passes through all.
         batch_axis: name of the mapped axis over which the batch is split, if any. Each device draws its share of the
             same keys, so that the data do not depend on the number of devices.
 
@@ -102,15 +115,25 @@ def train_step(
         `grad_norm.<parameter>`, `clipped` (1 if clipping changed the gradient, else 0), `learning_rate` if the
         optimizer has one, and `omega` if it is computed. All are NaN for a step that was not taken.
     """
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
-    if batch_axis is not None:
+    step_key = jax.random.fold_in(state.key, state.step)
+
+    def of_examples(key: PRNGKeyArray) -> Key[Array, " batch"]:
+        """Returns a key for each example of this device."""
+        keys = jax.random.split(key, batch_size)
+        if batch_axis is None:
+            return keys
         share = batch_size // lax.axis_size(batch_axis)
-        keys = lax.dynamic_slice_in_dim(keys, lax.axis_index(batch_axis) * share, share)
-    batch = jax.vmap(task.example)(keys)
+        return lax.dynamic_slice_in_dim(keys, lax.axis_index(batch_axis) * share, share)
+
+    batch = jax.vmap(task.example)(of_examples(step_key))
+    drop = None
+    if dropout is not None or recurrent_dropout is not None:
+        drop_key, recurrent_key = (jax.random.fold_in(step_key, stream) for stream in (DROPOUT, RECURRENT_DROPOUT))
+        drop = Dropout(of_examples(drop_key), dropout, recurrent_key, recurrent_dropout)
 
     def objective(params: PyTree) -> tuple[Array, tuple[Array, Array, dict[str, Array]]]:
         model = structure.model(params)
-        outputs = model(batch.inputs, batch.mask)[0]
+        outputs = model(batch.inputs, batch.mask, dropout=drop, truncate=truncate)[0]
         loss = jnp.mean(jax.vmap(task.loss)(outputs, batch))
         if omega_weight is None:
             return loss, (loss, outputs, {})

@@ -66,6 +66,9 @@ ADDED = {
     "schedule": None,
     "train.clip_value": None,
     "train.clip_ratio": None,
+    "train.truncate": None,
+    "model.dropout": 0.0,
+    "model.recurrent_dropout": 0.0,
 }
 
 
@@ -91,7 +94,7 @@ def test_flatten_names_every_leaf_by_its_path() -> None:
 
 def test_what_folds_is_declared_by_the_code() -> None:
     adam = {"optimizer.learning_rate", "optimizer.b1", "optimizer.b2", "optimizer.eps"}
-    every = {"seed", "train.omega", *adam}
+    every = {"seed", "train.omega", "model.dropout", "model.recurrent_dropout", *adam}
     assert identity.foldable(compose("model=lstm")) == {"train.clip_norm", "model.cell.forget_bias", *every}
     assert identity.foldable(compose("model=gru", "train.clip_norm=null")) == {"model.cell.update_bias", *every}
     of_adamw = identity.foldable(compose("optimizer=adamw"))
