@@ -38,7 +38,13 @@ class LinearCell(GatedCell):
 
         Raises:
             TypeError: a gate sees the state.
+            ValueError: the state is complex, and `param_dtype` is a half precision.
         """
+        dtype = options.get("param_dtype", jnp.float32)
+        if self.is_complex and jnp.finfo(dtype).bits < 32:
+            raise ValueError(
+                f"param_dtype: expected float32 or float64, since the state is complex, got {jnp.dtype(dtype).name}"
+            )
         for name, gate in self.gates.items():
             if gate.recurrent or gate.deferred:
                 raise TypeError(

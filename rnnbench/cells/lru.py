@@ -62,7 +62,15 @@ class LRU(LinearCell):
             max_phase: the largest initial angle of lambda, in radians.
             bias_init: one initialiser for all biases, or a mapping from names of some gates.
             options: the other options of `GatedCell`.
+
+        Raises:
+            ValueError: the ring or the angle is not as above.
         """
+        # Traced numbers have been checked as plain ones for every run.
+        if isinstance(r_min, float) and isinstance(r_max, float) and not 0 <= r_min < r_max < 1:
+            raise ValueError(f"r_max: expected 0 <= r_min < r_max < 1, got r_min {r_min} and r_max {r_max}")
+        if isinstance(max_phase, float) and not max_phase > 0:
+            raise ValueError(f"max_phase: expected more than 0, got {max_phase}")
         kernels = dict.fromkeys(("real", "imaginary"), complex_normal)
         given: CellOptions = {"kernel_init": kernels, **options}
         super().__init__(in_features, hidden_features, bias_init=bias_init, **given)

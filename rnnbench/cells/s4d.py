@@ -52,15 +52,17 @@ class S4D(LinearCell):
             hidden_features: width of the output, and the number of channels.
             order: complex states of a channel; each stands for itself and its conjugate.
             dt_min: the least initial step size, above 0.
-            dt_max: the largest initial step size.
+            dt_max: the largest initial step size, not below `dt_min`.
             bias_init: initialiser of b.
             options: the other options of `GatedCell`.
 
         Raises:
-            ValueError: `order` is less than 1.
+            ValueError: `order` is less than 1, or the step sizes are not as above.
         """
         if order < 1:
             raise ValueError(f"order: expected 1 or more, got {order}")
+        if isinstance(dt_min, float) and isinstance(dt_max, float) and not 0 < dt_min <= dt_max:
+            raise ValueError(f"dt_max: expected 0 < dt_min <= dt_max, got dt_min {dt_min} and dt_max {dt_max}")
         self.order = order
         super().__init__(in_features, hidden_features, bias_init=bias_init, **options)
         dtype, rngs = self.param_dtype, options["rngs"]

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line after `cells`.
 
     Raises:
-        UserError: an override is not valid.
+        UserError: an override is not valid, or no cell can be built with them; others are named on stderr.
     """
     parser = Parser(
         prog="rnnbench cells",
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for column in table.columns[1:4]:
         column.justify, column.overflow = "left", "fold"
     console = Console(file=sys.stderr)
+    left_out: list[str] = []
     for name, config in track(
         list(zip(names, configs, strict=True)),
         "cells",
@@ -68,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             table.add_row(name, Text(known.get(name, "")), *map(Text, _about(config, timed=not arguments.untimed)))
         except UserError as error:
-            raise UserError(f"model={name}: {error}") from error
+            left_out.append(f"model={name}: {error}")
+    if not table.row_count:
+        raise UserError(left_out[0])
+    for said in left_out:
+        print(f"rnnbench: left out: {said}", file=sys.stderr)
     terminal.console().print(table)
     return 0
 

@@ -1,6 +1,7 @@
 """Builds the models of a population, which differ only in numbers."""
 
 import functools
+from collections.abc import Collection
 from typing import cast
 
 import jax
@@ -8,8 +9,10 @@ from flax import nnx
 from jaxtyping import PRNGKeyArray, PyTree
 
 from rnnbench.cells.linear import Method, check_method
+from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, Config
+from rnnbench.dropout import check_dropout
 from rnnbench.errors import UserError
 from rnnbench.model import Model
 from rnnbench.tasks.base import Task
@@ -50,6 +53,24 @@ class Builder:
         self._structure = _structure(self.template)
         if self._structure.constants:  # another library's cell may have random states, say
             self._structure = _structure(self._build(jax.random.key(0), {}, self.hidden_size))
+
+    def check(self, config: Config, folded: Collection[str]) -> None:
+        """Refuses a member whose own numbers do not fit its cell: they are traced later, and cannot be checked then.
+
+        Args:
+            config: the member's configuration.
+            folded: the keys in which members differ.
+
+        Raises:
+            UserError: a number is not valid.
+        """
+        check_init(config, folded)
+        with blame("model"):
+            check_dropout(self.template.layers[0], config.model.recurrent_dropout)
+        if any(key.startswith("model.cell.") for key in folded):
+            make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+            with blame("model.cell"):
+                nnx.eval_shape(lambda: make_cell(1, self.hidden_size, rngs=nnx.Rngs(0)))
 
     @property
     def sizes(self) -> dict[str, int]:

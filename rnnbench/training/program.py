@@ -16,10 +16,8 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
 from rnnbench.config.identity import compiled, flatten, foldable, identity
-from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import MATMUL_PRECISIONS, Config
-from rnnbench.dropout import check_dropout
 from rnnbench.errors import UserError
 from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
@@ -94,13 +92,10 @@ class Program:
         self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
         self.tasks = [_task_of(json.dumps(c.task, sort_keys=True)) for c in configs]
         self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
+        self.builder = Builder(config, self.tasks[0])
         for own in configs:  # to refuse the numbers of any member, which are traced later
             make_schedule(own, {})
-            check_init(own, self.folded)
-        self.builder = Builder(config, self.tasks[0])
-        with blame("model"):
-            for own in configs:
-                check_dropout(self.builder.template.layers[0], own.model.recurrent_dropout)
+            self.builder.check(own, self.folded)
         self._spread_over(devices)
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)

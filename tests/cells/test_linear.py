@@ -199,3 +199,22 @@ def test_what_is_not_linear_is_refused() -> None:
         unroll(cells.GRU(FEATURES, HIDDEN, rngs=nnx.Rngs(0)), jnp.asarray(INPUTS, jnp.float32), method="parallel")
     with pytest.raises(ValueError, match="order: expected 1 or more, got 0"):
         cells.S4D(FEATURES, HIDDEN, order=0, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (cells.LRU, {"r_max": 1.0}, r"r_max: expected 0 <= r_min < r_max < 1, got r_min 0\.9 and r_max 1\.0"),
+        (cells.LRU, {"r_min": 0.8, "r_max": 0.7}, r"r_max: expected .*, got r_min 0\.8 and r_max 0\.7"),
+        (cells.LRU, {"max_phase": 0.0}, r"max_phase: expected more than 0, got 0\.0"),
+        (cells.S4D, {"dt_min": 0.2}, r"dt_max: expected 0 < dt_min <= dt_max, got dt_min 0\.2 and dt_max 0\.1"),
+        (
+            cells.LRU,
+            {"param_dtype": jnp.bfloat16},
+            "param_dtype: expected float32 or float64, .* complex, got bfloat16",
+        ),
+    ],
+)
+def test_numbers_that_give_no_state_are_refused(make: type, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(FEATURES, HIDDEN, rngs=nnx.Rngs(0), **options)

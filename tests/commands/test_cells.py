@@ -42,6 +42,13 @@ def test_own_cells_and_other_libraries_have_rows(tmp_path: Path, capsys: pytest.
     assert rows(capsys.readouterr().out)["flax_lstm"][:4] == ["Flax's", "own", "c,", "h"]
 
 
+def test_a_cell_that_cannot_be_built_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cells.main(["model=clockwork,gru", "model.hidden_size=2", "--untimed"]) == 0
+    printed = capsys.readouterr()
+    assert [*rows(printed.out)] == ["gru"]
+    assert "left out: model=clockwork: model.cell.periods: expected at most one" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 import rnnbench
 from rnnbench.config.schema import Config
+from rnnbench.errors import UserError
 from rnnbench.probes.gradient_flow import GradientFlow, gradient_flow
 from rnnbench.training import program as programs
 from rnnbench.training import runner
@@ -202,6 +203,13 @@ def test_members_that_do_not_divide_evenly(compose: Compose, members: int) -> No
     for several, one in zip(*results, strict=True):
         np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
         assert len(several) == members
+
+
+def test_the_numbers_of_every_member_are_checked(compose: Compose) -> None:
+    """They are traced in the program, so that the cell itself would not see what is wrong with those of the second."""
+    configs = [compose("model=lru", f"model.cell.r_max={number}") for number in (0.95, 1.5)]
+    with pytest.raises(UserError, match=r"model\.cell\.r_max: expected 0 <= r_min < r_max < 1, got .* 1\.5"):
+        program(configs)
 
 
 AXES = {
