@@ -6,6 +6,7 @@ CELLS = {
     "rnn": "RNN",
     "irnn": "IRNN",
     "leaky": "leaky RNN",
+    "scrn": "SCRN",
     "clockwork": "clockwork RNN",
     "indrnn": "IndRNN",
     "antisymmetric": "antisymmetric RNN",

@@ -28,6 +28,7 @@ from rnnbench.cells.min_gru import MinGRU
 from rnnbench.cells.min_lstm import MinLSTM
 from rnnbench.cells.projected_lstm import ProjectedLSTM
 from rnnbench.cells.s4d import S4D
+from rnnbench.cells.scrn import SCRN
 from rnnbench.cells.slstm import SLSTM
 from rnnbench.cells.sru import SRU
 from rnnbench.cells.unroll import plain_unroll, unroll
@@ -41,6 +42,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "S4D",
+    "SCRN",
     "SLSTM",
     "SRU",
     "AntisymmetricRNN",

@@ -57,9 +57,9 @@ class Plan(NamedTuple):
 def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfig]) -> Plan:
     """Returns the jobs that train what is left of a sweep.
 
-    Complete runs are left out, and so are combinations whose choices do not go together, unless there are no others. A
-    job that was interrupted or trained for fewer steps is planned again unchanged if the
-    sweep asks for all its runs, so that it can go on.
+    Complete runs are left out. So are combinations whose choices do not go together, unless there are no others. A job
+    that was interrupted or trained for fewer steps is planned again unchanged if the sweep asks for all its runs, so
+    that it can go on.
 
     Args:
         overrides: parsed Hydra overrides; the last one for each key counts.
@@ -67,7 +67,7 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
 
     Raises:
         UserError: an axis has no values or too many, a combination is not a valid configuration, or a run is asked for
-            twice, for different numbers of steps.
+            twice, for different numbers of steps; or the choices of no combination go together.
     """
     last = {override.get_key_element(): override for override in overrides}
     check_axes(last.values())

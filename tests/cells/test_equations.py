@@ -51,6 +51,11 @@ def leaky(p: Arrays, x: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
     return ((1 - a) * h + a * np.tanh(z),)
 
 
+def scrn(p: Arrays, x: np.ndarray, h: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, ...]:
+    s = p["alpha"] * s + (1 - p["alpha"]) * (x @ p["W_context"] + p["b_context"])
+    return sigmoid(x @ p["W_hidden"] + h @ p["U_hidden"] + s @ p["U_context"] + p["b_hidden"]), s
+
+
 def slstm(
     p: Arrays, x: np.ndarray, h: np.ndarray, c: np.ndarray, n: np.ndarray, m: np.ndarray, *, forget: Callable
 ) -> tuple[np.ndarray, ...]:
@@ -127,6 +132,7 @@ CASES: dict[str, tuple[Callable[..., GatedCell], Callable[..., tuple[np.ndarray,
     "mgu": (cells.MGU, mgu),
     "indrnn": (cells.IndRNN, indrnn),
     "leaky": (cells.LeakyRNN, leaky),
+    "scrn": (partial(cells.SCRN, alpha=0.8), scrn),
     "slstm": (cells.SLSTM, partial(slstm, forget=sigmoid)),
     "slstm-exponential": (
         partial(cells.SLSTM, forget="exponential"),
@@ -282,6 +288,16 @@ def test_a_leaky_unit_fades_by_its_leak() -> None:
     np.testing.assert_allclose(jacobian(cell, inputs), 0.75**TIME * np.eye(HIDDEN), atol=1e-15)
 
 
+def test_the_context_of_the_scrn_fades_by_alpha_whatever_the_weights_are() -> None:
+    cell = moved(partial(cells.SCRN, alpha=0.75))
+    inputs = jax.random.normal(jax.random.key(0), (TIME, 1, FEATURES), jnp.float64)
+
+    def last(context: jax.Array) -> jax.Array:
+        return unroll(cell, inputs, (jnp.zeros((1, HIDDEN)), context[None]))[0][1][0]
+
+    np.testing.assert_allclose(jax.jacobian(last)(jnp.ones(HIDDEN)), 0.75**TIME * np.eye(HIDDEN), atol=1e-15)
+
+
 def test_slow_units_of_the_clockwork_rnn_wait() -> None:
     cell = moved(partial(cells.ClockworkRNN, periods=(1, 4)))
     inputs = jax.random.normal(jax.random.key(0), (TIME, BATCH, FEATURES), jnp.float64)
@@ -309,6 +325,7 @@ def test_without_peepholes_or_losses_the_variant_is_the_lstm() -> None:
             r"periods: expected positive, increasing .* got \[2, 1\]",
         ),
         (partial(cells.ClockworkRNN, periods=(1, 2, 3, 4, 5)), "at most one for each of 4 units, got 5"),
+        (partial(cells.SCRN, alpha=1.0), "alpha: expected 0 or more and less than 1, got 1.0"),
         (partial(cells.ProjectedLSTM, expansion=0), "expansion: expected 1 or more, got 0"),
         (
             partial(cells.LSTMVariant, input_gate=False, forget_gate="coupled"),

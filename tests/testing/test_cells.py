@@ -22,6 +22,7 @@ BUILT_IN = [
     cells.JANET,
     cells.IndRNN,
     cells.LeakyRNN,
+    cells.SCRN,
     cells.SLSTM,
     cells.ProjectedLSTM,
     cells.LayerNormLSTM,
