@@ -33,7 +33,7 @@ GIVEN: dict[str, Any] = {
     **dict.fromkeys(("mask", "freeze_mask"), True),
     "f": f"{__name__}.unchanged",
     "measure": "optax.tree.norm",
-    "should_transform_fn": "rnnbench.cells.tanh",
+    "should_transform_fn": f"{__name__}.is_first",
     "step_size_fn": SCHEDULE,
     "seed": 0,
     "measure_name": "size",
@@ -44,8 +44,6 @@ GIVEN: dict[str, Any] = {
 """Arguments that a transformation needs, by name."""
 
 REFUSED = {
-    "optax.conditionally_mask": "optimizer: ",
-    "optax.conditionally_transform": "optimizer: ",
     "optax.chain": "optimizer: ",  # of nothing
     "optax.measure_with_ema": "optimizer: expected an update with an array for each parameter",
     "optax.lookahead": "expected an optimizer whose numbers may be traced: slow_step_size, sync_period",
@@ -60,6 +58,10 @@ REFUSED = {
 
 def unchanged(updates: jax.Array, params: jax.Array) -> jax.Array:
     return updates
+
+
+def is_first(step: jax.Array) -> jax.Array:
+    return step == 0
 
 
 def transformations() -> Iterator[str]:
