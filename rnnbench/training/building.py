@@ -9,7 +9,6 @@ from flax import nnx
 from jaxtyping import PRNGKeyArray, PyTree
 
 from rnnbench.cells.linear import Method, check_method
-from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, partial
 from rnnbench.config.schema import CELL_ARGUMENTS, Config
 from rnnbench.dropout import check_dropout
@@ -64,7 +63,6 @@ class Builder:
         Raises:
             UserError: a number is not valid.
         """
-        check_init(config, folded)
         with blame("model"):
             check_dropout(self.template.layers[0], config.model.recurrent_dropout)
         if any(key.startswith("model.cell.") for key in folded):

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
 from rnnbench.config.identity import compiled, flatten, foldable, identity
+from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
@@ -92,9 +93,11 @@ class Program:
         self.dtypes = {key: np.int32 if key in whole else np.float32 for key in self.folded}
         self.tasks = [_task_of(json.dumps(c.task, sort_keys=True)) for c in configs]
         self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
-        self.builder = Builder(config, self.tasks[0])
         for own in configs:  # to refuse the numbers of any member, which are traced later
             make_schedule(own, {})
+            check_init(own, self.folded)
+        self.builder = Builder(config, self.tasks[0])
+        for own in configs:
             self.builder.check(own, self.folded)
         self._spread_over(devices)
 

@@ -15,7 +15,7 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
     for line in (
         "rnnbench -m model=rnn,lstm,gru seed=0,1,2",
         "model antisymmetric, clockwork, cornn, ",
-        ", rnn, s4d, slstm, sru the recurrent cell",
+        ", rnn, s4d, scrn, slstm, sru the recurrent cell",
         "init bias, chrono, default, identity, normal, np_rnn, orthogonal, sparse, spectral how its cell starts",
         "task adding, copy, digits, sentence_completion what it learns",
         "optimizer adam, adamw, rmsprop, sgd",
