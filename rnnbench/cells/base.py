@@ -2,7 +2,7 @@
 
 import abc
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Required, TypedDict, TypeGuard, cast
 
 import jax
@@ -109,10 +109,7 @@ class GatedCell(nnx.RNNCellBase):
         width = self.gate_features
 
         def fused(inits: Mapping[str, Initializer], rows: tuple[int, ...]) -> nnx.Param | None:
-            # The orthogonal initialiser needs a QR decomposition, and JAX has none in half precision.
-            drawn = param_dtype if jnp.finfo(param_dtype).bits >= 32 else jnp.float32
-            parts = [init(rngs.params(), (*rows, width), drawn) for init in inits.values()]
-            return nnx.Param(jnp.concatenate(parts, axis=-1).astype(param_dtype)) if parts else None
+            return nnx.Param(draw_blocks([*inits.values()], (*rows, width), param_dtype, rngs)) if inits else None
 
         self.kernel = cast(
             nnx.Param, fused(by_gate("kernel_init", kernel_init, self.blocks, lecun_normal), (in_features,))
@@ -329,6 +326,13 @@ class GatedCell(nnx.RNNCellBase):
     def num_feature_axes(self) -> int:
         """Number of feature axes of the input, which `flax.nnx.RNN` asks for."""
         return 1
+
+
+def draw_blocks(inits: Sequence[Initializer], shape: tuple[int, ...], dtype: Any, rngs: nnx.Rngs) -> Array:
+    """Returns arrays of one shape side by side, each drawn by its own initialiser."""
+    # The orthogonal initialiser needs a QR decomposition, and JAX has none in half precision.
+    drawn = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+    return jnp.concatenate([init(rngs.params(), shape, drawn) for init in inits], axis=-1).astype(dtype)
 
 
 def _by_name(names: tuple[str, ...], fused: nnx.Param | None) -> dict[str, Array]:

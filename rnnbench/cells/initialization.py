@@ -15,11 +15,8 @@ from flax import nnx
 from jax.nn import initializers
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnbench.cells.base import GatedCell, Number
-from rnnbench.cells.initializers import chrono_logits
-
-Draw = Callable[[PRNGKeyArray, int], Array]
-"""Maps a key and a width to a square matrix in float32."""
+from rnnbench.cells.base import GatedCell, Number, draw_blocks
+from rnnbench.cells.initializers import Initializer, chrono_logits, identity_matrix
 
 SQUARINGS = 24
 """Matrix squarings with which `spectral_radius` converges to about float32's precision."""
@@ -58,7 +55,7 @@ class Initialization(abc.ABC):
 class RecurrentKernels(Initialization):
     """Draws U of every recurrent gate anew."""
 
-    draw: Draw
+    draw: Initializer
 
     def replaces(self, cell: GatedCell) -> tuple[str, ...]:
         """Returns `recurrent_kernel_init`."""
@@ -77,8 +74,8 @@ class RecurrentKernels(Initialization):
     def replace(self, cell: GatedCell, rngs: nnx.Rngs) -> None:
         """Replaces `recurrent_kernel`, with an own draw for each gate."""
         assert cell.recurrent_kernel is not None
-        parts = [self.draw(rngs.params(), cell.hidden_features) for _ in cell.recurrent]
-        cell.recurrent_kernel[...] = jnp.concatenate(parts, axis=-1).astype(cell.param_dtype)
+        shape = (cell.hidden_features, cell.gate_features)
+        cell.recurrent_kernel[...] = draw_blocks([self.draw] * len(cell.recurrent), shape, cell.param_dtype, rngs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +102,8 @@ class KeepingBiases(Initialization):
             )
         if cell.bias is None:
             raise ValueError(f"expected a cell whose gates have a bias; this {type(cell).__name__} has none")
-        return ("bias_init", *dict.fromkeys(["forget_bias", *(f"{gate}_bias" for gate in self.signs(cell))]))
+        # forget_bias may be that of another gate: coupled, an input gate forgets.
+        return ("bias_init", "forget_bias", *(f"{gate}_bias" for gate in self.signs(cell)))
 
     def replace(self, cell: GatedCell, rngs: nnx.Rngs) -> None:
         """Replaces the gates' blocks of `bias`."""
@@ -126,22 +124,22 @@ def _gated(cell: nnx.RNNCellBase) -> GatedCell:
 
 def orthogonal(scale: Number = 1.0) -> Initialization:
     """Returns U = scale Q for a random orthogonal Q (Saxe et al. 2014)."""
-    return RecurrentKernels(lambda key, n: scale * initializers.orthogonal()(key, (n, n), jnp.float32))
+    return RecurrentKernels(initializers.orthogonal(scale))
 
 
 def identity(scale: Number = 1.0) -> Initialization:
     """Returns U = scale I, with scale 1 that of the IRNN (Le et al. 2015)."""
-    return RecurrentKernels(lambda key, n: scale * jnp.eye(n, dtype=jnp.float32))
+    return RecurrentKernels(lambda *arguments: scale * identity_matrix(*arguments))
 
 
 def normal(std: Number = 0.1) -> Initialization:
     """Returns U with independent entries of a Gaussian with mean 0 and this standard deviation."""
-    return RecurrentKernels(lambda key, n: std * jax.random.normal(key, (n, n), jnp.float32))
+    return RecurrentKernels(initializers.normal(std))
 
 
 def spectral(radius: Number = 1.0) -> Initialization:
     """Returns a Gaussian U, scaled so that its spectral radius, the largest |eigenvalue|, is `radius`."""
-    return RecurrentKernels(lambda key, n: _scaled(jax.random.normal(key, (n, n), jnp.float32), radius))
+    return RecurrentKernels(lambda *arguments: _scaled(jax.random.normal(*arguments), radius))
 
 
 def sparse(connections: int = 15, radius: Number = 0.95) -> Initialization:
@@ -157,11 +155,11 @@ def sparse(connections: int = 15, radius: Number = 0.95) -> Initialization:
     if connections < 1:
         raise ValueError(f"connections: expected 1 or more, got {connections}")
 
-    def draw(key: PRNGKeyArray, n: int) -> Array:
+    def draw(key: PRNGKeyArray, shape: tuple[int, int], dtype: Any) -> Array:
         values, order = jax.random.split(key)
-        rows = jnp.broadcast_to(jnp.arange(n)[:, None], (n, n))
+        rows = jnp.broadcast_to(jnp.arange(shape[0])[:, None], shape)
         seen = jax.random.permutation(order, rows, axis=0, independent=True) < connections
-        return _scaled(jnp.where(seen, jax.random.normal(values, (n, n), jnp.float32), 0.0), radius)
+        return _scaled(jnp.where(seen, jax.random.normal(values, shape, dtype), 0.0), radius)
 
     return RecurrentKernels(draw)
 
@@ -174,9 +172,9 @@ def np_rnn() -> Initialization:
     From Talathi & Vartak (2015), for a vanilla RNN of ReLU units.
     """
 
-    def draw(key: PRNGKeyArray, n: int) -> Array:
-        r = jax.random.normal(key, (n, n), jnp.float32)
-        return _scaled(r.T @ r / n + jnp.eye(n, dtype=jnp.float32), 1.0)
+    def draw(key: PRNGKeyArray, shape: tuple[int, int], dtype: Any) -> Array:
+        r = jax.random.normal(key, shape, dtype)
+        return _scaled(r.T @ r / shape[0] + jnp.eye(*shape, dtype=dtype), 1.0)
 
     return RecurrentKernels(draw)
 

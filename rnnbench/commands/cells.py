@@ -13,6 +13,7 @@ from rich.text import Text
 from rnnbench.commands import terminal
 from rnnbench.commands.parser import Parser
 from rnnbench.config.compose import check_config_dir, compose, shipped
+from rnnbench.config.messages import name_left_out
 from rnnbench.config.overrides import check_keys
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
@@ -72,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             left_out.append(f"model={name}: {error}")
     if not table.row_count:
         raise UserError(left_out[0])
-    for said in left_out:
-        print(f"rnnbench: left out: {said}", file=sys.stderr)
+    name_left_out(left_out)
     terminal.console().print(table)
     return 0
 

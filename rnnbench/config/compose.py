@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.annotations import is_number
 from rnnbench.config.initialization import check_init
-from rnnbench.config.messages import describe, describe_stumble
+from rnnbench.config.messages import describe, describe_stumble, name_left_out
 from rnnbench.config.overrides import check_axes, check_keys
 from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.config.schema import Config
@@ -106,8 +105,7 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
                 configs.append(config)
         if not configs and inapplicable:
             raise next(iter(inapplicable.values()))
-        for reason in inapplicable:
-            print(f"rnnbench: left out: {reason}", file=sys.stderr)
+        name_left_out(inapplicable)
         return configs
 
 

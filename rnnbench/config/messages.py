@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import os
 import re
+import sys
 import typing
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -45,6 +46,12 @@ GROUPS = {
     "experiment": "a study's settings, by +experiment=NAME",
 }
 """The groups of the configuration, and what an option of each group selects."""
+
+
+def name_left_out(reasons: Iterable[str]) -> None:
+    """Says on stderr what is left out of a command, and why."""
+    for reason in reasons:
+        print(visible(f"rnnbench: left out: {reason}"), file=sys.stderr)
 
 
 def wants_traceback() -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn
 
+from rnnbench.config.messages import name_left_out
 from rnnbench.errors import DivergedError, FailedJobsError, Failure, UserError
 from rnnbench.records.folders import is_held
 from rnnbench.records.plans import record_plan
@@ -42,8 +43,7 @@ def announce(planned: Plan) -> None:
         text += f", {done} of them complete (overwrite=true trains them again)"
     if planned.jobs and len(planned.jobs) < planned.left:
         text += f"; {planned.left} to train in {len(planned.jobs)} job{'s' * (len(planned.jobs) > 1)}"
-    for reason in planned.left_out:
-        print(f"rnnbench: left out: {reason}", file=sys.stderr)
+    name_left_out(planned.left_out)
     print(f"rnnbench: {text}", file=sys.stderr)
     if planned.diverged and not planned.jobs:
         raise DivergedError(

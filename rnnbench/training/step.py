@@ -153,10 +153,10 @@ def train_step(
     norms = {_dotted(path): jnp.linalg.norm(leaf) for path, leaf in jax.tree.leaves_with_path(gradient)}
     norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
     scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
-    clipped = gradient
+    clipped, scalars["clipped"] = gradient, jnp.zeros_like(norm)
     if clipping is not None:
         clipped, _ = clipping.update(gradient, clipping.init(state.params), state.params)
-    scalars["clipped"] = _differ(gradient, clipped).astype(norm.dtype)
+        scalars["clipped"] = _differ(gradient, clipped).astype(norm.dtype)
 
     value_fn = _averaged(lambda params: objective(params)[0], batch_axis)
     updates, opt_state = optimizer.update(

@@ -48,7 +48,7 @@ class Trust(Vetting):
     """Vets the names in a recorded configuration; `objects.vetted` takes it."""
 
     def __init__(self, source: object, allow: Iterable[str]) -> None:
-        """Trusts rnnbench's own cells and tasks, the lists above, and what the reader names.
+        """Trusts rnnbench's own cells, tasks and schedules, the lists above, and what the reader names.
 
         Args:
             source: where the configuration was read, for messages.

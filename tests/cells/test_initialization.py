@@ -17,7 +17,7 @@ N = 40
 
 
 def drawn(init: RecurrentKernels, seed: int = 0, n: int = N) -> np.ndarray:
-    return np.asarray(init.draw(jax.random.key(seed), n), np.float64)
+    return np.asarray(init.draw(jax.random.key(seed), (n, n), jnp.float32), np.float64)
 
 
 def largest(matrix: np.ndarray) -> float:
