@@ -5,9 +5,11 @@ are left out and named on stderr. The order of rows does not depend on how the r
 was recorded twice (alone and in a population, say) is read once, from the job that got furthest.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
 from rnnbench.records.folders import job_folders
 from rnnbench.records.lengths import as_of
-from rnnbench.records.reader import listed, missing_files, read_table, runs_table
+from rnnbench.records.reader import listed, missing_files, read_table, runs_batches
 from rnnbench.records.reader import table_names as job_tables
 from rnnbench.records.schemas import FOUND, RUNS_SCHEMA, SCHEMAS, runs_as_table, table_schema
 
@@ -31,9 +33,9 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     Columns: run_id, status ("running", even if it was killed; "finished"; "diverged"), step (training steps recorded),
     solved_at and diverged_at (steps, or missing), score (the metric by which runs of its task are compared), score_goal
     ("max" or "min"), the configuration in dotted columns (model.name, task.length, seed, ...), size.parameters and
-    size.state_size (how many the whole model has, and how many numbers its states have), final.<metric> of the last
-    evaluation, chance.<metric> of the task, and folder. model.hidden_size is the width that was trained, also if it was
-    found from model.parameters. A value is missing if a run does not have that key.
+    size.state_size (how many the whole model has, and how many numbers a step gives to the next), final.<metric> of the
+    last evaluation, chance.<metric> of the task, and folder. model.hidden_size is the width that was trained, also
+    if it was found from model.parameters. A value is missing if a run does not have that key.
 
     Raises:
         UserError: there is no such path, or it has no records, or none that can be read.
@@ -53,14 +55,17 @@ def load_runs_as_of(path: str | Path, steps: Mapping[str, int]) -> pd.DataFrame:
     for job in _jobs(Path(path)):
         rows = [row for row in job.runs.to_pylist() if row["run_id"] in steps]
         for own in {steps[row["run_id"]] for row in rows}:
-            earlier = as_of(job.folder, [row for row in rows if steps[row["run_id"]] == own], own)
-            found.append(job._replace(runs=runs_as_table(earlier)))
+            earlier = runs_as_table(as_of(job.folder, [row for row in rows if steps[row["run_id"]] == own], own))
+            found.append(_Job(job.folder, earlier, 0, earlier.num_rows, partly=True))
     return _frame(found)
 
 
 def _frame(jobs: Sequence["_Job"]) -> pd.DataFrame:
-    table = _concatenated([job.runs for job in jobs])
-    folders = [str(job.folder) for job in jobs for _ in range(job.runs.num_rows)]
+    alike: dict[int, list[_Job]] = {}
+    for job in jobs:
+        alike.setdefault(id(job.table), []).append(job)
+    table = _concatenated([own[0].table for own in alike.values()])
+    folders = [str(job.folder) for own in alike.values() for job in own for _ in range(job.length)]
     table = table.append_column("folder", pa.array(folders))
     # First the fixed columns, then configuration, results and folder, each in the order of the runs.
     last = [name for name in table.schema.names if name.startswith(FOUND)] + ["folder"]
@@ -87,16 +92,23 @@ def load_showcase(path: str | Path) -> pd.DataFrame:
 
 class _Job(NamedTuple):
     folder: Path
-    runs: pa.Table  # those that are read from this job
+    table: pa.Table  # the rows of all jobs whose runs tables have the same schema
+    start: int  # the first row that is read from this job
+    length: int  # how many rows are read from this job
     partly: bool  # whether some of its runs are read from another job
+
+    @property
+    def runs(self) -> pa.Table:
+        """The runs that are read from this job."""
+        return self.table.slice(self.start, self.length)
 
 
 def table_names(path: str | Path) -> list[str]:
     """Returns the names of the tables that were recorded, for `load_table`; also of those whose files are missing."""
     names: set[str] = set()
-    for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
+    for job in _jobs(Path(path)):
         names.update(job_tables(job.folder))
-        names.update(file.partition("/")[0].removesuffix(".parquet") for file in listed(job.runs))
+        names.update(file.partition("/")[0].removesuffix(".parquet") for file in listed(job.table.schema))
     return sorted(names)
 
 
@@ -111,7 +123,7 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
         UserError: there is no such path, or it has no records, or none that can be read.
     """
     tables, errors = [], []
-    for job in _jobs(Path(path), columns=["run_id", "status", "step"]):
+    for job in _jobs(Path(path)):
         try:
             _check_presence(job, name)
             table = read_table(job.folder, name)
@@ -133,36 +145,43 @@ def load_table(path: str | Path, name: str) -> pd.DataFrame:
     return table.to_pandas()
 
 
-def _jobs(path: Path, columns: list[str] | None = None) -> list[_Job]:
+def _jobs(path: Path) -> list[_Job]:
     """Returns the jobs under `path` that have runs, in the order of their paths. Each run is in one of them."""
-    folders = [*job_folders(path)]
-    tables, errors = [], []
-    for folder in folders:  # one by one: threads would only contend for the interpreter
+    folders, errors = [*job_folders(path)], []
+    # By schema, so that the rows of all jobs are few tables: there may be very many jobs.
+    batches: dict[int, tuple[pa.Schema, list[pa.RecordBatch], list[int]]] = {}
+    for index, folder in enumerate(folders):  # one by one: threads would only contend for the interpreter
         try:
-            tables.append(runs_table(folder, columns))
+            schema, own = runs_batches(folder)
         except UserError as error:
             errors.append(error)
-            tables.append(RUNS_SCHEMA.empty_table())
-    # The rows of all jobs at once, since there may be very many jobs.
-    reached_columns = RUNS_SCHEMA.empty_table().select(["run_id", "status", "step"])
-    rows = pa.concat_tables([reached_columns, *(table.select(reached_columns.schema.names) for table in tables)])
-    of_row = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables]).tolist()
+            continue
+        _, alike, of_row = batches.setdefault(id(schema), (schema, [], []))
+        alike += own
+        of_row += [index] * sum(batch.num_rows for batch in own)
+    tables = [(pa.Table.from_batches(alike, schema).combine_chunks(), rows) for schema, alike, rows in batches.values()]
     furthest: dict[str, tuple[bool, int, int]] = {}  # by run: whether it is done, its step, its (first) job
-    for run, status, step, index in zip(*rows.to_pydict().values(), of_row, strict=True):
-        reached = (status != "running", step, -index)
-        furthest[run] = max(reached, furthest.get(run, reached))
+    for table, of_row in tables:
+        for run, status, step, index in zip(*_columns(table, "run_id", "status", "step"), of_row, strict=True):
+            reached = (status != "running", step, -index)
+            furthest[run] = max(reached, furthest.get(run, reached))
     _name_unread(errors, furthest)
     if not furthest:
         raise UserError(f"{path}: no records of rnnbench in it or below it" + (" yet" if folders else ""))
-    kept = [furthest[run][2] == -index for run, index in zip(rows["run_id"].to_pylist(), of_row, strict=True)]
-    jobs, end = [], 0
-    for folder, table in zip(folders, tables, strict=True):
-        own = kept[end : (end := end + table.num_rows)]
-        if all(own) and own:
-            jobs.append(_Job(folder, table, partly=False))
-        elif any(own):
-            jobs.append(_Job(folder, table.filter(pa.array(own)), partly=True))
-    return jobs
+    jobs = {}
+    for table, of_row in tables:
+        [runs] = _columns(table, "run_id")
+        kept = [furthest[run][2] == -index for run, index in zip(runs, of_row, strict=True)]
+        own, start = table if all(kept) else table.filter(pa.array(kept)), 0
+        rows = Counter(of_row)
+        for index, count in Counter(itertools.compress(of_row, kept)).items():
+            jobs[index] = _Job(folders[index], own, start, count, partly=count < rows[index])
+            start += count
+    return [jobs[index] for index in sorted(jobs)]
+
+
+def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
+    return [table[name].to_pylist() for name in names]
 
 
 def _name_unread(errors: Sequence[UserError], read: Sized) -> None:
@@ -175,9 +194,9 @@ def _name_unread(errors: Sequence[UserError], read: Sized) -> None:
 
 def _check_presence(job: _Job, name: str) -> None:
     """Raises an error if a job has recorded a table, and a file of it is gone."""
-    if missing_files(job.folder, name, listed(job.runs)):
+    if missing_files(job.folder, name, listed(job.table.schema)):
         # Its owner may have resumed since it was listed, and deleted what is trained again.
-        now = runs_table(job.folder, ["run_id"])
+        now, _ = runs_batches(job.folder)
         for path in missing_files(job.folder, name, listed(now)):
             raise DamagedError(f"{path} is missing; give the command that wrote it again")
 

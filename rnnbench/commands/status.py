@@ -17,8 +17,8 @@ from rnnbench.commands import terminal
 from rnnbench.commands.parser import Parser
 from rnnbench.errors import UserError
 from rnnbench.records.damage import tell
-from rnnbench.records.folders import is_held, job_folders
-from rnnbench.records.plans import planned_runs
+from rnnbench.records.folders import is_held, jobs_among, walk
+from rnnbench.records.plans import plans_among
 from rnnbench.records.reader import is_complete, known_provenance, runs_table
 from rnnbench.records.schemas import COMPLETE
 
@@ -98,7 +98,8 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
     runs: dict[str, _Run] = {}
     spent: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     busy = 0
-    for job in _read_jobs([*job_folders(folder)]):
+    walked = [*walk(folder)]
+    for job in _read_jobs([*jobs_among(walked)]):
         busy += job.held and not job.complete
         for row in job.rows:
             is_done = job.complete or row["status"] == "diverged"
@@ -113,7 +114,7 @@ def _read(folder: Path) -> tuple[list[_Run], dict[tuple[str, str], float], int]:
             own = spent[job.rows[0]["task.name"], job.rows[0]["model.name"]] if job.rows else [0.0, 0.0]
             own[0] += session["seconds"]
             own[1] += len(job.rows) * (session["to_step"] - session["from_step"])
-    for run_id, about in planned_runs(folder).items():
+    for run_id, about in plans_among(walked).items():
         known = runs.get(run_id)
         if known is None:
             runs[run_id] = _Run(about["task"], about["model"], "missing", 0, about["steps"])

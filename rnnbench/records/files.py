@@ -5,7 +5,7 @@ import errno
 import functools
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,8 +20,8 @@ ROWS = 1 << 13
 """Rows in a group of a Parquet file: tables of any length are merged with no more than two groups in memory."""
 
 
-def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | None = None) -> pa.Table:
-    """Returns the table in a Parquet or Arrow file, or some of its columns. An Arrow file's has its metadata.
+def read_file(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Returns the table in a Parquet file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -29,8 +29,36 @@ def read_file(path: Path, schema: pa.Schema | None = None, columns: list[str] | 
     """
     content = read_whole(path)
     with _named(path):
-        table = _decoded(path.suffix, content, columns)
+        # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     return table if schema is None else _as_declared(path, table, schema)
+
+
+def read_batches(path: Path | str, check: Callable[[pa.Schema], None]) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """Returns the schema of an Arrow file, with its metadata, and the file's rows.
+
+    Files with equal schemas share one object: many runs have the same, and decoding it takes longer than their rows.
+
+    Args:
+        path: the file.
+        check: raises a ValueError for a schema that is not wanted. It is called once for equal schemas.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the file cannot be read, is damaged, or has a schema that is not wanted.
+    """
+    content = read_whole(path)
+    with _named(path):
+        # The file's mark, in eight bytes, and then what a stream would have: a message with the schema, and one for
+        # each batch. A message begins with a mark and its length.
+        end = 16 + int.from_bytes(content[12:16], "little")
+        schema = _schema(content[8:end], check)
+        messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(content[end:]))
+        batches = [pa.ipc.read_record_batch(message, schema) for message in messages]
+        for batch in batches:
+            # Arrow itself trusts the offsets in a file, which somebody else may have written.
+            batch.validate(full=True)
+    return schema, batches
 
 
 def read_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
@@ -44,7 +72,7 @@ def read_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Tabl
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Path | str) -> Iterator[None]:
     """Names the file in an error of Arrow, which has no common class."""
     try:
         yield
@@ -64,34 +92,15 @@ def _as_declared(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.cast(schema)
 
 
-def _decoded(suffix: str, content: bytes, columns: list[str] | None) -> pa.Table:
-    if suffix != ".arrow":
-        # Read at once, since opening by name would go through pyarrow's slower dataset machinery.
-        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-        return table if columns is None else table.select(columns)
-    # The file's mark, in eight bytes, and then what a stream would have: a message with the schema, and one for each
-    # batch. A message begins with a mark and its length.
-    end = 16 + int.from_bytes(content[12:16], "little")
-    schema = _schema(content[8:end])
-    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(content[end:]))
-    batches = [pa.ipc.read_record_batch(message, schema) for message in messages]
-    if columns is not None:
-        batches = [batch.select(columns) for batch in batches]
-    for batch in batches:
-        # Arrow itself trusts the offsets in a file, which somebody else may have written. A batch is checked, and made
-        # a table, in a third of the time that the whole table takes.
-        batch.validate(full=True)
-    return pa.Table.from_batches(batches, None if batches else schema)
-
-
 @functools.lru_cache(maxsize=16)
-def _schema(message: bytes) -> pa.Schema:
-    """Returns the schema in a message. Many runs have the same, and decoding it takes longer than their rows."""
+def _schema(message: bytes, check: Callable[[pa.Schema], None]) -> pa.Schema:
+    """Returns the schema in a message, checked."""
     schema = pa.ipc.read_schema(pa.py_buffer(message))
     if len({*schema.names}) < len(schema.names):
         raise ValueError("two of its columns have the same name")
     for text in (schema.metadata or {}).values():
         text.decode()  # raises a ValueError here, where it is known in which file
+    check(schema)
     return schema
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -34,7 +34,12 @@ def job_folders(path: str | Path) -> Iterator[Path]:
     Raises:
         UserError: there is no such folder, it is a file, or it cannot be read.
     """
-    return (Path(folder) for folder, names in walk(path) if is_job(names))
+    return jobs_among(walk(path))
+
+
+def jobs_among(walked: Iterable[tuple[str, list[str]]]) -> Iterator[Path]:
+    """Yields the job folders among those that `walk` yields."""
+    return (Path(folder) for folder, names in walked if is_job(names))
 
 
 def walk(path: str | Path) -> Iterator[tuple[str, list[str]]]:
@@ -72,7 +77,7 @@ def is_held(folder: Path) -> bool:
     If the folder names such a process, the lock shows whether it is still alive: the lock is taken for a moment, but
     never created. In a read-only folder the lock cannot be tried, so a killed process counts as alive.
     """
-    if not (folder / HOLDER).exists() or not (folder / LOCK).exists():
+    if not os.path.exists(f"{folder}/{HOLDER}") or not (folder / LOCK).exists():  # a Path is slow for very many
         return False
     try:
         with FileLock(folder / LOCK, timeout=0.02, thread_local=False).acquire(poll_interval=0.005):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,13 @@ def planned_runs(folder: Path) -> dict[str, dict[str, Any]]:
 
     Plans that are damaged are left out, and named on stderr.
     """
+    return plans_among(walk(folder))
+
+
+def plans_among(walked: Iterable[tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
+    """Returns the planned runs of the folders that `walk` yields."""
     runs: dict[str, dict[str, Any]] = {}
-    paths = [Path(parent, name) for parent, names in walk(folder) for name in names if _PLAN.fullmatch(name)]
+    paths = [Path(parent, name) for parent, names in walked for name in names if _PLAN.fullmatch(name)]
     for path in sorted(paths):
         try:
             found = json.loads(read_whole(path))

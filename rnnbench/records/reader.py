@@ -1,6 +1,7 @@
 """Reads what a job has recorded, at any time and without its lock."""
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from rnnbench.errors import DamagedError, UserError
 from rnnbench.records.damage import tell
-from rnnbench.records.files import read_file, read_whole
+from rnnbench.records.files import read_batches, read_file, read_whole
 from rnnbench.records.folders import RUNS
 from rnnbench.records.parts import Part, as_part, parts_of
 from rnnbench.records.provenance import check_version, new_provenance, read_provenance
@@ -38,21 +39,21 @@ def is_complete(folder: Path, runs: pa.Table) -> bool:
     """
     if not runs.num_rows or not {*runs["status"].to_pylist()} <= {*COMPLETE}:
         return False
-    files = listed(runs)
+    files = listed(runs.schema)
     for name in (found := _lost(folder, files)):
         tell(f"{folder / name} is damaged or missing; the command that trained it trains what is lost again")
     return not found and not any(map(as_part, files))
 
 
-def listed(runs: pa.Table) -> list[str]:
-    """Returns the files of tables that a job had recorded when it wrote its runs table."""
-    return (runs.schema.metadata or {}).get(b"files", b"").decode().split()
+def listed(runs: pa.Schema) -> list[str]:
+    """Returns the files of tables that a job had recorded when it wrote its runs table, which has this schema."""
+    return (runs.metadata or {}).get(b"files", b"").decode().split()
 
 
 def rows_at_end(folder: Path) -> dict[str, int]:
     """Returns how many of a table's last rows were recorded only because training ended, by table."""
     with contextlib.suppress(FileNotFoundError, DamagedError, ValueError):
-        metadata = read_file(folder / RUNS).schema.metadata or {}
+        metadata = read_batches(folder / RUNS, _check_runs)[0].metadata or {}
         rows = [line.split() for line in metadata.get(b"at_end", b"").decode().splitlines()]
         return {name: int(number) for name, number in rows}
     return {}
@@ -64,7 +65,7 @@ def lost(folder: Path) -> dict[str, int | None]:
     The step is None for files that are written again whenever training resumes.
     """
     try:
-        files = listed(read_file(folder / RUNS))
+        files = listed(read_batches(folder / RUNS, _check_runs)[0])
     except (FileNotFoundError, DamagedError):
         files = None
     return _lost(folder, files)
@@ -80,7 +81,7 @@ def _lost(folder: Path, files: Sequence[str] | None) -> dict[str, int | None]:
         if not is_undamaged(f"{folder}/{name}"):
             part = as_part(name)
             found[name] = part.first if part else 0
-    for path in sorted((folder / "checkpoints").glob("*")) if (folder / "checkpoints").exists() else ():
+    for path in sorted((folder / "checkpoints").glob("*")) if os.path.exists(f"{folder}/checkpoints") else ():
         if path.name.isdecimal() and not is_whole_folder(path) and path.exists():
             found[f"checkpoints/{path.name}"] = None
     return found
@@ -119,26 +120,38 @@ def runs_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         UserError: the folder contains something else, or the table is damaged or lacks a column.
     """
+    schema, batches = runs_batches(folder)
+    if columns is not None and batches:
+        if missing := [name for name in columns if schema.get_field_index(name) < 0]:
+            raise DamagedError(f"{folder / RUNS} is no file of rnnbench: it has no column {missing[0]!r}")
+        batches = [batch.select(columns) for batch in batches]
+    return pa.Table.from_batches(batches, None if batches else schema)
+
+
+def runs_batches(folder: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """Returns the schema of a job's runs table, an object that equal ones share, and its rows. Otherwise `runs_table`.
+
+    Of very many jobs, their rows are read far faster than as a table for each job.
+    """
     try:
-        table = read_file(folder / RUNS, columns=columns)
+        schema, batches = read_batches(f"{folder}/{RUNS}", _check_runs)  # a Path is slow for very many
     except (FileNotFoundError, NotADirectoryError):
         found = read_provenance(folder)  # names what is wrong with the folder, if anything is
         if found is not None and any(session["to_step"] for session in found["sessions"]):
             raise DamagedError(f"{folder / RUNS} is missing; give the command that wrote it again") from None
-        return RUNS_SCHEMA.empty_table()
-    schema = table.schema
+        return RUNS_SCHEMA, []
     version = (schema.metadata or {}).get(b"version", b"unknown").decode()
     check_version(folder, int(version) if version.isdecimal() else version)
-    there = {*schema.names}
-    if missing := [name for name in columns or RUNS_SCHEMA.names if name not in there]:
-        raise DamagedError(f"{folder / RUNS} is no runs table of rnnbench: it has no column {missing[0]!r}")
+    return schema, batches
+
+
+def _check_runs(schema: pa.Schema) -> None:
+    """Raises a ValueError if these are not the columns of a runs table."""
     for declared in RUNS_SCHEMA:
-        if declared.name in there and (found_type := schema.field(declared.name).type) != declared.type:
-            raise DamagedError(
-                f"{folder / RUNS} is no runs table of rnnbench: expected {declared.type} in the column "
-                f"{declared.name!r}, got {found_type}"
-            )
-    return table
+        if (index := schema.get_field_index(declared.name)) < 0:
+            raise ValueError(f"it has no column {declared.name!r}")
+        if (found := schema.field(index).type) != declared.type:
+            raise ValueError(f"expected {declared.type} in the column {declared.name!r}, got {found}")
 
 
 def known_provenance(folder: Path) -> dict[str, Any]:

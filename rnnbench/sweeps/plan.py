@@ -12,8 +12,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from rnnbench.config.annotations import is_number
+from rnnbench.config.applicable import check_applicable
 from rnnbench.config.identity import foldable, run_id
-from rnnbench.config.initialization import check_init
 from rnnbench.config.overrides import check_axes
 from rnnbench.config.parse import cfg_of_member, parse
 from rnnbench.errors import InapplicableError
@@ -86,7 +86,7 @@ def plan(overrides: Sequence[Override], compose: Callable[[list[str]], DictConfi
         configs = [parse(cfg_of_member(cfg, {key: option.number for key, option in m.items()})) for m in members]
         try:
             for own in configs:
-                check_init(own, folded)
+                check_applicable(own, folded)
         except InapplicableError as error:
             inapplicable[str(error)] = error
             continue

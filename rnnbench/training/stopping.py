@@ -83,10 +83,16 @@ def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
     A signal can leave a library in a state in which it raises an error of its own, OmegaConf in the middle of building
     a node for example. The command has been stopped nevertheless.
     """
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, KeyboardInterrupt):
-        found = found.__cause__ or found.__context__
-    return found
+    left: list[BaseException | None] = [error]
+    seen: list[BaseException] = []  # an error can be its own cause, as OmegaConf's for `${`
+    while left:
+        found = left.pop()
+        if isinstance(found, KeyboardInterrupt):
+            return found
+        if found is not None and not any(found is one for one in seen):
+            seen.append(found)
+            left += [found.__cause__, found.__context__]
+    return None
 
 
 @contextlib.contextmanager

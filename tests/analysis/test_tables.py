@@ -161,7 +161,7 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"job/runs\.arrow is damaged"):
         load_runs(tmp_path)
     (tmp_path / "job/runs.arrow").write_bytes(as_arrow(pa.table({"run_id": ["x"]}), {"version": "1"}))
-    with pytest.raises(UserError, match=r"job/runs\.arrow is no runs table of rnnbench: it has no column 'status'"):
+    with pytest.raises(UserError, match=r"job/runs\.arrow is no file of rnnbench: it has no column 'status'"):
         load_runs(tmp_path)
 
 
@@ -172,6 +172,6 @@ def test_hundreds_of_folders_load_at_once(tmp_path, monkeypatch):
         record(tmp_path / f"job-{index}", [done(f"{index}", **config)], steps=(100,))
     read: list[str] = []
     original = files.read_whole
-    monkeypatch.setattr(files, "read_whole", lambda path: read.append(path.name) or original(path))
+    monkeypatch.setattr(files, "read_whole", lambda path: read.append(path) or original(path))
     assert len(load_runs(tmp_path)) == len(load_metrics(tmp_path)) == 200
     assert len(read) == 200 + 2 * 200, "the runs once, then the runs and the metrics: not every job for every other"

@@ -153,7 +153,7 @@ def test_a_column_of_another_type_is_named(folder, change, reason):
     for name, column in change.items():
         table = table.set_column(table.schema.get_field_index(name), name, column)
     (folder / "runs.arrow").write_bytes(as_arrow(table, {"version": "1"}))
-    with pytest.raises(UserError, match=rf"runs\.arrow is no runs table of rnnbench: {reason}"):
+    with pytest.raises(UserError, match=rf"runs\.arrow is no file of rnnbench: {reason}"):
         load_runs(folder)
 
 

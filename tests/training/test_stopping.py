@@ -13,7 +13,7 @@ import rnnbench
 from rnnbench.config.schema import Config
 from rnnbench.training import runner, stopping
 from rnnbench.training.program import Program
-from rnnbench.training.stopping import Stopped, Stopping, delayed, interruptible
+from rnnbench.training.stopping import Stopped, Stopping, delayed, interruptible, signal_behind
 
 Compose = Callable[..., Config]
 LONG = ["train.steps=24", "train.eval_every=4", "train.checkpoint_seconds=1000"]
@@ -182,3 +182,12 @@ def test_a_signal_that_was_swallowed_before_training_asks_to_stop(monkeypatch: p
 
     with pytest.raises(Stopped, match="stopped at step 3"), interruptible():
         train()
+
+
+def test_a_signal_is_found_behind_errors_of_a_library() -> None:
+    stop, inner, outer = KeyboardInterrupt(), ValueError(), ValueError()
+    inner.__context__ = stop
+    outer.__cause__, outer.__context__ = TypeError(), inner
+    assert signal_behind(outer) is stop
+    inner.__context__ = outer  # each is behind the other
+    assert signal_behind(outer) is None
