@@ -8,7 +8,7 @@ from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
 from rnnbench.model import state_names
-from rnnbench.tasks import Adding, CopyMemory
+from rnnbench.tasks import Adding, CopyMemory, SentenceCompletion
 from tests.helpers import BATCH, HIDDEN, batch_of, build
 
 LENGTH = 6
@@ -65,12 +65,17 @@ def test_first_layer_reads_features_and_the_others_the_layer_below():
 
 @pytest.mark.parametrize("task", [LAST_STEP, EVERY_STEP], ids=["last", "every"])
 @pytest.mark.parametrize("make_cell", [GRU, nnx.OptimizedLSTMCell])
-@pytest.mark.parametrize(("residual", "layer_norm"), [(True, False), (False, True), (True, True)])
-def test_residual_and_layer_norm_are_their_equations(make_cell, task, residual, layer_norm):
+@pytest.mark.parametrize(
+    ("residual", "layer_norm", "bidirectional"),
+    [(True, False, False), (False, True, False), (True, True, False), (False, False, True), (True, True, True)],
+)
+def test_layers_are_their_equations(make_cell, task, residual, layer_norm, bidirectional):
     """Compared with NumPy around a loop over the steps of each sequence, without its padding."""
-    model = build(make_cell, task, num_layers=3, residual=residual, layer_norm=layer_norm)
+    options = {"residual": residual, "layer_norm": layer_norm, "bidirectional": bidirectional}
+    model = build(make_cell, task, num_layers=3, **options)
+    width = HIDDEN * (1 + bidirectional)
     for i, norm in enumerate(model.norms or []):
-        norm.scale[...], norm.bias[...] = jnp.linspace(0.5, 2, HIDDEN), jnp.full(HIDDEN, 0.1 * i)
+        norm.scale[...], norm.bias[...] = jnp.linspace(0.5, 2, width), jnp.full(width, 0.1 * i)
     batch = batch_of(task)
     lengths = (batch.mask.shape[1], 4, 1)
     mask = jnp.arange(batch.mask.shape[1])[None] < jnp.array(lengths)[:, None]
@@ -82,14 +87,58 @@ def test_residual_and_layer_norm_are_their_equations(make_cell, task, residual, 
         for layer, cell in enumerate(model.layers):
             np.testing.assert_allclose(given[layer][:length, example], z[0], rtol=1e-4, atol=1e-5)
             h = np.asarray(nnx.RNN(cell)(z))
+            if bidirectional:
+                h = np.concatenate([h, nnx.RNN(model.backward[layer])(z[:, ::-1])[:, ::-1]], axis=-1)
+            if task.last_step_only and layer == 2:  # which is read only where the cells have read everything
+                z, h = (np.concatenate([of[:, -1:, :HIDDEN], of[:, :1, HIDDEN:]], axis=-1) for of in (z, h))
             if layer_norm:
                 h = (h - h.mean(-1, keepdims=True)) / np.sqrt(h.var(-1, keepdims=True) + 1e-6)
-                h = h * np.linspace(0.5, 2, HIDDEN) + 0.1 * layer
+                h = h * np.linspace(0.5, 2, width) + 0.1 * layer
             z = jnp.asarray(h + (z if residual and layer > 0 else 0), jnp.float32)
         y = model.readout(z)[0]
         found = outputs[example] if task.last_step_only else outputs[example, :length]
         np.testing.assert_allclose(found, y[-1] if task.last_step_only else y, rtol=1e-3, atol=1e-4)
     assert len(jax.tree.leaves(nnx.state(model.norms, nnx.Param) if layer_norm else {})) == 6 * layer_norm
+
+
+def test_what_is_padded_does_not_reach_a_bidirectional_model():
+    model, batch = build(LSTM, LAST_STEP, num_layers=2, bidirectional=True), batch_of(LAST_STEP)
+    mask = jnp.arange(LENGTH)[None] < jnp.array([6, 4, 1])[:, None]
+    run = jax.jit(lambda x: model(x, mask)[0])
+    np.testing.assert_array_equal(run(jnp.where(mask[..., None], batch.inputs, 1e3)), run(batch.inputs))
+
+
+def test_a_bidirectional_model_takes_no_carry():
+    model, batch = build(GRU, EVERY_STEP, bidirectional=True), batch_of(EVERY_STEP)
+    carry = model(batch.inputs, batch.mask)[1]
+    with pytest.raises(ValueError, match="carry: expected None for a bidirectional model"):
+        model(batch.inputs, batch.mask, carry)
+
+
+def test_a_tied_readout_is_the_transposed_embedding():
+    task = SentenceCompletion()
+    model, batch = build(GRU, task, embedding_size=None, tie_embedding=True), batch_of(task)
+    model.readout_bias[...] = jnp.linspace(-1, 1, task.out_features)
+    embedding = np.asarray(model.embedding.embedding[...])
+    assert embedding.shape == (task.vocab_size, HIDDEN)
+    h = np.asarray(nnx.RNN(model.layers[0])(jnp.asarray(embedding[batch.inputs])))
+    expected = h @ embedding.T + np.linspace(-1, 1, task.out_features)
+    found = jax.jit(lambda x, mask: model(x, mask)[0])(batch.inputs, jnp.ones_like(batch.mask))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert {*nnx.to_pure_dict(nnx.state(model))} == {"embedding", "layers", "readout_bias"}
+
+
+@pytest.mark.parametrize(
+    ("task", "size", "message"),
+    [
+        (SentenceCompletion(), HIDDEN + 1, f"expected embedding_size=null, or {HIDDEN}, .* got {HIDDEN + 1}"),
+        (EVERY_STEP, None, "expected a task with as many outputs as tokens, .* got one with 10 tokens and 9 outputs"),
+        (LAST_STEP, None, "got one with no tokens and 1 outputs"),
+    ],
+)
+def test_a_readout_that_cannot_be_tied(task, size, message):
+    with pytest.raises(ValueError, match=message):
+        build(GRU, task, embedding_size=size, tie_embedding=True)
 
 
 class FourStates(LSTM):

@@ -11,6 +11,7 @@ from rnnbench.cells.base import CellOptions, GatedCell
 from rnnbench.cells.clockwork import ClockworkRNN
 from rnnbench.cells.cornn import CoRNN
 from rnnbench.cells.exprnn import ExpRNN
+from rnnbench.cells.fast_slow import FastSlowLSTM
 from rnnbench.cells.gates import Drive, Gate, Gates
 from rnnbench.cells.gru import GRU
 from rnnbench.cells.indrnn import IndRNN
@@ -51,6 +52,7 @@ __all__ = [
     "CoRNN",
     "Drive",
     "ExpRNN",
+    "FastSlowLSTM",
     "Gate",
     "GatedCell",
     "Gates",

@@ -17,7 +17,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import ListConfig
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
+from omegaconf.errors import GrammarParseError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rnnbench.config.annotations import as_yaml, in_words
 from rnnbench.errors import FailedJobsError, UserError
@@ -146,10 +146,17 @@ def describe_config(error: OmegaConfBaseException) -> str:
         return f"{path}: expected {wanted}, got {given}"
     if text.endswith("does not support deletion"):
         return f"{path}: cannot be deleted; without it on the command line, it has its default"
+    if isinstance(error, GrammarParseError):
+        return f"{path}: cannot read an interpolation: {text}; expected ${{KEY}}, or \\${{ for ${{ as text"
     if isinstance(error, MissingMandatoryValue):
         return f"{path}: a value is missing"
     if found := re.match(r"Interpolation key '(.*)' not found", text):
         return f"{path}: ${{{found[1]}}} refers to {found[1]}, which does not exist"
+    if text.endswith("HydraConfig was not set"):  # an override of a key within a node that depends on other options
+        return (
+            f"{path}: the configuration takes all of it from elsewhere, depending on the options chosen, so no key in "
+            f"it can be set; set the key that it is taken from, such as experiment.{path}.NAME.KEY of an experiment"
+        )
     if isinstance(error, KeyError | AttributeError) and error.parent_node is not None:
         parent = error.parent_node
         options = [str(key) for key in parent if key not in ("_target_", "hydra")]

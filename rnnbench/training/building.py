@@ -40,6 +40,10 @@ class Builder:
         """
         self._config, self._task, self._init = config.model, task, config.init
         self._make_cell = partial(config.model.cell, "model.cell", given=CELL_ARGUMENTS)
+        if config.model.bidirectional and task.causal:
+            raise UserError(
+                f"model.bidirectional: expected false for {config.task['name']}, whose later inputs contain the answers"
+            )
         with blame("model.cell"):
             self.hidden_size = hidden_size(config.model, self._abstract)
             self.template = self._abstract(self.hidden_size)
@@ -63,6 +67,11 @@ class Builder:
         Raises:
             UserError: a number is not valid.
         """
+        if config.model.bidirectional and config.train.omega:
+            raise UserError(
+                "train.omega: expected 0 for a bidirectional model, whose backward cells it would leave out, got "
+                f"{config.train.omega}"
+            )
         with blame("model"):
             check_dropout(self.template.layers[0], config.model.recurrent_dropout)
         if any(key.startswith("model.cell.") for key in folded):
@@ -108,6 +117,8 @@ class Builder:
             embedding_size=config.embedding_size,
             residual=config.residual,
             layer_norm=config.layer_norm,
+            bidirectional=config.bidirectional,
+            tie_embedding=config.tie_embedding,
             remat_every=config.remat_every,
             method=cast(Method | None, config.unroll),
             rngs=rngs,
@@ -115,8 +126,8 @@ class Builder:
         if self._init is not None:
             with blame("init"):
                 initialize = partial(self._init, "init")(**numbers_of(numbers, "init"))
-                for layer in model.layers:
-                    initialize(layer, rngs)
+                for cell in model.cells:
+                    initialize(cell, rngs)
         return model
 
 

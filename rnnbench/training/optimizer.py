@@ -4,12 +4,12 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from rnnbench.config.annotations import as_yaml, is_number
 from rnnbench.config.objects import blame, fractional_arguments, partial
@@ -20,7 +20,7 @@ from rnnbench.training.step import Numbers
 
 
 def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransformationExtraArgs:
-    """Returns the configured optimizer. Its numbers are part of its state.
+    """Returns clipping, followed by the configured optimizer. Their numbers are part of the state.
 
     Its `init` and `update` raise a `UserError` if the optimizer cannot be used here.
 
@@ -50,7 +50,22 @@ def make_optimizer(config: Config, numbers: Numbers) -> optax.GradientTransforma
             rate = keywords["learning_rate"]
             keywords["learning_rate"] = lambda count: rate * factor(count)
         optimizer = optax.inject_hyperparams(build, static_args=static)(*factory.args, **keywords)
+    if (clipping := make_clipping(config, numbers)) is not None:
+        optimizer = optax.chain(clipping, optimizer)
     return _checked(optimizer, injected)
+
+
+class Clipped(NamedTuple):
+    """The state of clipping.
+
+    Attributes:
+        limits: the limits. As part of the state they are values at run time whether they are folded or not, so that
+            both round alike.
+        clipped: whether the last update changed the gradient.
+    """
+
+    limits: PyTree
+    clipped: Bool[Array, ""]
 
 
 def make_clipping(config: Config, numbers: Numbers) -> optax.GradientTransformation | None:
@@ -71,14 +86,21 @@ def make_clipping(config: Config, numbers: Numbers) -> optax.GradientTransformat
         "train.clip_norm": (config.train.clip_norm, optax.clip_by_global_norm),
         "train.clip_ratio": (config.train.clip_ratio, optax.adaptive_grad_clip),
     }
-    clips = [clip(numbers.get(key, limit)) for key, (limit, clip) in limits.items() if limit is not None]
+    clips = [
+        optax.inject_hyperparams(clip)(numbers.get(key, float(limit)))
+        for key, (limit, clip) in limits.items()
+        if limit is not None
+    ]
     if not clips:
         return None
-    init, clip = optax.chain(*clips)
+    clip = optax.chain(*clips)
 
-    def update(updates: PyTree, state: PyTree, params: PyTree | None = None) -> tuple[PyTree, PyTree]:
-        with _optax_promotion():
-            return clip(updates, state, params)
+    def init(params: PyTree) -> Clipped:
+        return Clipped(clip.init(params), jnp.array(False))
+
+    def update(updates: PyTree, state: Clipped, params: PyTree | None = None) -> tuple[PyTree, Clipped]:
+        clipped, limits = clip.update(updates, state.limits, params)
+        return clipped, Clipped(limits, _differ(updates, clipped))
 
     return optax.GradientTransformation(init, update)
 
@@ -124,7 +146,7 @@ def _checked(
     @contextlib.contextmanager
     def checks() -> Iterator[None]:
         try:
-            with blame("optimizer"), _optax_promotion():
+            with blame("optimizer"), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
                 yield
         except UserError as error:
             if isinstance(error.__cause__, jax.errors.ConcretizationTypeError):
@@ -148,11 +170,10 @@ def _checked(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-@contextlib.contextmanager
-def _optax_promotion() -> Iterator[None]:
-    """Allows the promotion of types and ranks that optax relies on."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+def _differ(one: PyTree, other: PyTree) -> Bool[Array, ""]:
+    """Returns whether any entry of two trees of arrays differs."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return jnp.any(jnp.stack([jnp.any(a != b) for a, b in pairs]))
 
 
 def _shapes(tree: PyTree) -> Any:

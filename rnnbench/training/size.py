@@ -17,9 +17,22 @@ def parameters(model: Model) -> int:
 
 
 def state_size(model: Model) -> int:
-    """Returns how many numbers the states of all layers have for one sequence. Arrays may be abstract."""
-    states = jax.eval_shape(lambda: model.zero_perturbation(jnp.zeros((1, 1))))
-    return sum(leaf.size for leaf in jax.tree.leaves(states))
+    """Returns how many numbers all layers carry from one step to the next for one sequence. Arrays may be abstract.
+
+    A state that no step depends on, such as the output h of a cell that is linear in another state, is not counted.
+    """
+    return sum(map(_carried, model.cells))
+
+
+def _carried(cell: nnx.RNNCellBase) -> int:
+    """Returns how many numbers of its last states a cell's step depends on."""
+    graphdef, variables = nnx.split(cell)
+    inputs = jax.ShapeDtypeStruct((1, getattr(cell, "in_features", 1)), getattr(cell, "param_dtype", jnp.float32))
+    carry = jax.eval_shape(lambda: cell.initialize_carry(inputs.shape, nnx.Rngs(0)))
+    jaxpr = jax.make_jaxpr(lambda carry, *rest: nnx.merge(graphdef, rest[0])(carry, rest[1]))(carry, variables, inputs)
+    read = {id(var) for equation in jaxpr.eqns for var in equation.invars} | {*map(id, jaxpr.jaxpr.outvars)}
+    states = jaxpr.jaxpr.invars[: len(jax.tree.leaves(carry))]
+    return sum(var.aval.size for var in states if id(var) in read)
 
 
 def hidden_size(config: ModelConfig, build: Callable[[int], Model]) -> int:

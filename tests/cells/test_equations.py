@@ -15,6 +15,7 @@ from flax import nnx
 from rnnbench import cells
 from rnnbench.cells import GatedCell, unroll
 from rnnbench.cells.layer_norm_lstm import EPSILON
+from rnnbench.model import state_names
 from tests.helpers import optax_promotion
 
 TIME, BATCH, FEATURES, HIDDEN = 9, 2, 3, 4
@@ -201,6 +202,23 @@ def test_a_cell_follows_its_equations(name: str) -> None:
     np.testing.assert_allclose(unroll(cell, jnp.asarray(inputs))[1], expected, rtol=1e-9, atol=1e-11)
 
 
+def test_the_fast_slow_lstm_is_three_lstms_in_a_row() -> None:
+    cell = cells.FastSlowLSTM(FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    inputs = np.random.default_rng(0).normal(size=(TIME, BATCH, FEATURES))
+    first, slow, second = (arrays(own) for own in (cell.first, cell.slow, cell.second))
+    h, c, s, d = (np.zeros((BATCH, HIDDEN)) for _ in range(4))
+    expected = []
+    for x in inputs:
+        h, c = variant(first, x, h, c)
+        s, d = variant(slow, h, s, d)
+        h, c = variant(second, s, h, c)
+        expected.append(h)
+    carry, outputs = unroll(cell, jnp.asarray(inputs))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(carry, (h, c, s, d), rtol=1e-9, atol=1e-11)
+    assert state_names(cell) == ("h", "c", "s", "d")
+
+
 def test_the_stabiliser_of_the_slstm_bears_what_the_plain_exponential_does_not() -> None:
     cell = moved(cells.SLSTM)
     inputs = 2000 * jax.random.normal(jax.random.key(0), (TIME, BATCH, FEATURES), jnp.float64)
@@ -296,6 +314,11 @@ def test_the_context_of_the_scrn_fades_by_alpha_whatever_the_weights_are() -> No
         return unroll(cell, inputs, (jnp.zeros((1, HIDDEN)), context[None]))[0][1][0]
 
     np.testing.assert_allclose(jax.jacobian(last)(jnp.ones(HIDDEN)), 0.75**TIME * np.eye(HIDDEN), atol=1e-15)
+
+
+def test_the_usual_periods_of_the_clockwork_rnn_are_powers_of_two() -> None:
+    cell = cells.ClockworkRNN(FEATURES, 16, rngs=nnx.Rngs(0))
+    assert cell.periods == tuple(2**group for group in range(8) for _ in range(2))
 
 
 def test_slow_units_of_the_clockwork_rnn_wait() -> None:

@@ -139,6 +139,12 @@ def impulse(cell: LinearCell, steps: int) -> np.ndarray:
     return np.stack([np.asarray(cell.as_state(state[-1]))[0] for state in states[1:]])
 
 
+def test_the_readout_of_the_lru_has_the_variance_of_its_width() -> None:
+    """As in the paper's appendix, real and imaginary parts of C have the variance 1 / hidden."""
+    cell = cells.LRU(FEATURES, 100, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(np.std(cell.readout[...].reshape(2, -1), axis=1), 0.1, rtol=0.03)
+
+
 def test_an_impulse_in_the_lru_fades_by_its_eigenvalues() -> None:
     cell = cells.LRU(FEATURES, HIDDEN, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
     response = impulse(cell, 30)

@@ -32,6 +32,7 @@ def test_a_combination_that_does_not_go_together_is_left_out(
     assert found == both | {(cell, "default") for cell in ("rnn", "lstm", "indrnn")}
     said = capsys.readouterr().err
     assert "a sweep of 6 runs" in said
+    assert " lstm chrono seed 0  finished" in said
     assert said.count("left out: ") == 3
     assert "left out: init=chrono with model=rnn: expected a cell with a gate that keeps a state" in said
     assert "left out: init=orthogonal with model=indrnn: expected a cell with a recurrent kernel; no gate of" in said

@@ -26,6 +26,7 @@ BUILT_IN = [
     cells.SLSTM,
     cells.ProjectedLSTM,
     cells.LayerNormLSTM,
+    cells.FastSlowLSTM,
     cells.LEM,
     cells.CoRNN,
     cells.AntisymmetricRNN,

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import rnnbench
@@ -13,6 +14,7 @@ from rnnbench.commands import cli
 from rnnbench.config.schema import Config
 from rnnbench.training.optimizer import make_clipping, make_optimizer
 from rnnbench.training.program import program
+from tests.helpers import optax_promotion
 
 Compose = Callable[..., Config]
 OFF = "train.clip_norm=null"
@@ -30,7 +32,8 @@ WEIGHTS = {"kernel": jnp.linspace(-1.0, 1.0, 12).reshape(3, 4), "bias": jnp.zero
 def clipped(config: Config) -> dict[str, np.ndarray]:
     clipping = make_clipping(config, {})
     assert clipping is not None
-    updates, _ = clipping.update(gradient(), clipping.init(WEIGHTS), WEIGHTS)
+    with optax_promotion():
+        updates, _ = clipping.update(gradient(), clipping.init(WEIGHTS), WEIGHTS)
     return {name: np.asarray(value) for name, value in updates.items()}
 
 
@@ -63,6 +66,12 @@ def test_values_come_before_the_norm_and_the_ratio_after_it(compose: Compose) ->
 
 def test_without_limits_nothing_is_clipped(compose: Compose) -> None:
     assert make_clipping(compose(OFF), {}) is None
+
+
+def test_a_limit_is_part_of_the_state(compose: Compose) -> None:
+    """So it is a value at run time whether it is folded or not, and both round alike."""
+    config = compose("train.clip_norm=0.5")
+    assert optax.tree.get(program([config]).init(config).opt_state, "max_norm") == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The size of a model: what is counted, and the hidden size that fits a budget."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
 import rnnbench
-from rnnbench.cells import LSTM
+from rnnbench.cells import LRU, LSTM, S4D, SLSTM, SRU
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 from rnnbench.tasks import Adding
@@ -28,6 +30,20 @@ def test_sizes_are_those_of_the_equations(num_layers: int) -> None:
     of_layers = [4 * (width + HIDDEN + 1) * HIDDEN for width in (2, HIDDEN)[:num_layers]]
     assert parameters(model) == sum(of_layers) + HIDDEN + 1
     assert state_size(model) == 2 * HIDDEN * num_layers
+
+
+@pytest.mark.parametrize(
+    ("make_cell", "size"),
+    [
+        (LRU, 2 * HIDDEN),  # complex
+        (functools.partial(S4D, order=3), 2 * 3 * HIDDEN),
+        (SRU, HIDDEN),
+        (SLSTM, 4 * HIDDEN),
+        (nnx.GRUCell, HIDDEN),
+    ],
+)
+def test_an_output_that_no_step_depends_on_is_no_state(make_cell: Callable[..., nnx.RNNCellBase], size: int) -> None:
+    assert state_size(build(make_cell, Adding(length=4))) == size
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "lstm_projected"])
