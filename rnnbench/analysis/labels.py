@@ -22,6 +22,7 @@ CELLS = {
     "lstm_no_output_activation": "LSTM, no output tanh",
     "lstm_layer_norm": "LSTM, layer norm",
     "lstm_projected": "LSTM, projected",
+    "fast_slow": "fast-slow LSTM",
     "slstm": "sLSTM",
     "janet": "JANET",
     "gru": "GRU",
@@ -33,7 +34,9 @@ CELLS = {
     "s4d": "S4D",
 }
 
-ABBREVIATIONS = {"mse"}
+TASKS = {"anbn": "a^n b^n", "anbncn": "a^n b^n c^n", "cifar10": "CIFAR-10", "mnist": "MNIST", "n_back": "n-back"}
+
+ABBREVIATIONS = {"mse", "nmse"}
 
 
 def cell_label(name: str) -> str:
@@ -48,9 +51,10 @@ def metric_label(name: str) -> str:
 
 def title(name: str) -> str:
     """Returns a task's name as a title: "Sentence completion" for sentence_completion."""
-    return visible(name.replace("_", " ").capitalize())
+    return TASKS.get(name) or visible(name.replace("_", " ").capitalize())
 
 
 def breakdown_label(by: str) -> str:
     """Returns what a breakdown of the score is called in figures and tables."""
-    return "distance from the cue to the answer (steps)" if by == "distance" else metric_label(by)
+    names = {"distance": "distance from the cue to the answer (steps)", "length": "length (symbols)"}
+    return names.get(by) or metric_label(by)

@@ -13,6 +13,17 @@ def at_last_step(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["step"] == table.groupby("run_id")["step"].transform("max")]
 
 
+def trained_length(scores: pd.DataFrame) -> float | None:
+    """Returns the largest length in training, if the scores are broken down by length and all runs share one.
+
+    Args:
+        scores: rows of the table `scores`, merged with `label_runs`.
+    """
+    if (scores["by"] != "length").any() or scores["length"].nunique() != 1:
+        return None
+    return float(scores["length"].dropna().iloc[0])
+
+
 def relative_flow(flow: pd.DataFrame) -> pd.DataFrame:
     """Returns the flow with two more columns, up to the last step with a gradient.
 

@@ -17,7 +17,8 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """Returns each run's place in a comparison: one row per run, in the given order.
 
     Columns: run_id, seed, status, reached (its step), solved_at, score, score_goal, result (its final score), chance
-    (the task's level of that score), model (the cell's name), panel (names its task) and line (names its setting).
+    (the task's level of that score), length (the task's, if it has one), model (the cell's name), panel (names its
+    task) and line (names its setting).
 
     A panel is the task's name, followed by the arguments in which its runs differ ("Adding, length 100"). A line is the
     cell's name, followed by the configuration values, apart from the seed, in which the runs of that cell on that task
@@ -31,8 +32,9 @@ def label_runs(runs: pd.DataFrame) -> pd.DataFrame:
     panels = _labels(runs, [runs["task.name"]], of_task, runs["task.name"].map(title))
     lines = _labels(runs, [panels, runs["model.name"]], others, runs["model.name"].map(cell_label))
     seed: Any = runs.get("seed", pd.NA)
+    length: Any = runs.get("task.length", np.nan)
     labelled = runs[["run_id", "status", "solved_at", "score", "score_goal"]].assign(
-        seed=seed, reached=runs["step"], model=runs["model.name"], panel=panels, line=lines
+        seed=seed, reached=runs["step"], length=length, model=runs["model.name"], panel=panels, line=lines
     )
     for name, prefix in (("result", "final"), ("chance", "chance")):
         labelled[name] = np.nan

@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from rnnbench.analysis.labels import breakdown_label, metric_label
-from rnnbench.analysis.selection import at_last_step
+from rnnbench.analysis.selection import at_last_step, trained_length
 from rnnbench.figures.colours import GREY, Look, settings
 from rnnbench.figures.states import Dash, layers, state_dashes, state_label
 from rnnbench.records.bins import bin_label
@@ -108,6 +108,11 @@ def scores(rows: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
     labels = [bin_label(low, high) for low, high in bins.itertuples(index=False)]
     name = _label(breakdown_label(rows["by"].iloc[0]))
     axis = {"title": {"text": name}, "tickvals": list(place.values()), "ticktext": labels}
+    if (longest := trained_length(rows)) is not None:
+        at = float(np.interp(longest, list(place), list(place.values())))
+        ends = [float(rows["value"].min()), float(rows["value"].max())]
+        dotted = {"color": GREY, "dash": "dot", "width": 2}
+        traces.append(_curve(pd.Series(ends, index=[at, at]), name="longest in training", line=dotted))
     return _figure(traces, xaxis=axis, yaxis=score_axis(rows))
 
 

@@ -21,16 +21,21 @@ def panels_of(labelled: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     return [str(name) for name in labelled["panel"].unique() if (table["panel"] == name).any()]
 
 
-def grid(names: Sequence[Any], columns: int | None = None, **options: Any) -> tuple[Figure, dict[Any, Axes]]:
-    """Returns a figure with a titled panel for each name, at most three per row."""
+def grid(
+    names: Sequence[Any], columns: int | None = None, size: tuple[float, float] = (6.6, 4.4), **options: Any
+) -> tuple[Figure, dict[Any, Axes]]:
+    """Returns a figure with a titled panel of this size (in inches) for each name, by default at most three per row."""
     columns = columns or min(len(names), 3)
     rows = -(-len(names) // columns)
     figure = Figure(
-        figsize=(6.6 * columns, 4.4 * rows + 0.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04)
+        figsize=(size[0] * columns, size[1] * rows + 0.6),
+        layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04),
     )
     grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for axes in grid[len(names) :]:
         axes.set_axis_off()
+    for axes in grid[: len(names)][-columns:]:  # the last in its column, also where no panel is in the last row
+        axes.tick_params(labelbottom=True)
     panels = dict(zip(names, grid, strict=False))
     for name, axes in panels.items():
         axes.set_title(plain(str(name)))

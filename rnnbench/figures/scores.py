@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from rnnbench.analysis.labels import breakdown_label, metric_label
-from rnnbench.analysis.selection import at_last_step
+from rnnbench.analysis.selection import at_last_step, trained_length
 from rnnbench.analysis.settings import label_runs
 from rnnbench.errors import UserError
 from rnnbench.figures.colours import GREY, setting_looks, settings
@@ -16,6 +16,9 @@ from rnnbench.figures.legends import legend
 from rnnbench.figures.panels import draw_seeds, grid, panels_of, score_axis
 from rnnbench.figures.style import plain, styled
 from rnnbench.records.bins import bin_label
+
+MOST_LEVEL = 6
+"""Labels of more bins than these are turned, since they would overlap."""
 
 SIZES = ("model.hidden_size", "model.parameters", "size.parameters", "size.state_size")
 """Columns of the runs that say how large a model is, each in its own way."""
@@ -44,6 +47,7 @@ def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") ->
     if table.empty:
         raise UserError(f"no finished run has scores by {by}")
     figure, panels = grid(panels_of(runs, table))
+    extra: list[Line2D] = []
     for name, axes in panels.items():
         rows = table[table["panel"] == name]
         bins = rows[["low", "high"]].drop_duplicates().sort_values("high")
@@ -60,7 +64,10 @@ def scores_by(scores: pd.DataFrame, runs: pd.DataFrame, by: str = "distance") ->
         _bins_axis(axes, bins, logarithmic)
         axes.set_xlabel(plain(breakdown_label(by)))
         score_axis(axes, rows)
-    legend(figure, table, looks)
+        if (longest := trained_length(rows)) is not None:
+            axes.axvline(longest, color=GREY, linestyle=":", linewidth=2)
+            extra = [Line2D([], [], color=GREY, linestyle=":", linewidth=2, label="longest in training")]
+    legend(figure, table, looks, extra)
     return figure
 
 
@@ -72,6 +79,8 @@ def _bins_axis(axes: Axes, bins: pd.DataFrame, logarithmic: bool) -> None:
     else:
         axes.set_xlim(first - 0.5, last + 0.5)
     axes.set_xticks(bins["high"], [bin_label(low, high) for low, high in bins.itertuples(index=False)])
+    if len(bins) > MOST_LEVEL:
+        axes.tick_params("x", rotation=30)
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from rnnbench import figures
 from rnnbench.analysis.settings import label_runs
 from rnnbench.figures import interactive
-from rnnbench.figures.colours import COLOURS, PALETTE, Look, cell_looks, setting_looks, settings
+from rnnbench.figures.colours import COLOURS, GREY, PALETTE, Look, cell_looks, setting_looks, settings
 from tests.figures.samples import rows_of, run
 
 CELLS = ["gru", "lstm", "rnn", *(f"cell_{number:02d}_with_a_long_name" for number in range(11))]
@@ -51,7 +51,7 @@ def looks_in(figure):
     return {line.get_label(): (to_hex(line.get_color()), markers[line.get_label()]) for line in lines}
 
 
-@pytest.mark.parametrize("figure", ["learning_curves", "gradient_flow", "half_life", "time_constants", "memory"])
+@pytest.mark.parametrize("figure", ["learning_curves", "half_life", "time_constants", "memory"])
 def test_fourteen_cells_have_fourteen_looks_the_same_everywhere(runs, drawn, figure):
     looks = setting_looks(label_runs(runs))
     assert len(looks) == len(set(looks.values())) == 14
@@ -69,9 +69,23 @@ def test_where_every_point_is_marked_cells_keep_their_markers(runs, drawn, figur
     )
 
 
+def test_each_of_many_cells_has_a_panel_of_gradient_flow(runs, drawn):
+    looks = setting_looks(label_runs(runs))
+    draw, rows = drawn["gradient_flow"]
+    panels = {axes.get_title(loc="left"): axes for axes in draw(rows, runs).axes if axes.get_title(loc="left")}
+    assert list(panels) == list(looks)
+    for line, axes in panels.items():
+        medians = {drawn.get_label(): to_hex(drawn.get_color()) for drawn in axes.lines}
+        assert medians["at initialisation"] == GREY
+        assert medians["after training"] == looks[line].colour
+    few = runs[runs["model.name"].isin(CELLS[:8])]
+    assert len(draw(rows, few).axes) == 2, "eight cells have eight colours, and share a panel"
+
+
 def test_a_figure_of_fewer_cells_draws_them_as_all_figures_do(runs, drawn):
     """If rows are missing or runs are not finished, the other cells look as before."""
     some = [CELLS[0], CELLS[-1]]
+    del drawn["gradient_flow"]  # where each of so many cells has a panel
     for draw, rows in drawn.values():
         whole = looks_in(draw(rows, runs))
         part = looks_in(draw(rows[rows["run_id"].str[:-1].isin(some)], runs))

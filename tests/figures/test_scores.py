@@ -76,6 +76,18 @@ def test_scores_are_broken_down_by_whatever_a_task_names(scores, runs):
         plots.scores_by(scores, runs)
 
 
+def test_the_largest_length_of_training_is_marked(scores, runs):
+    scores = scores[scores["by"] == "distance"]
+    by_length = scores.assign(by="length")
+    figure = plots.scores_by(by_length, runs.assign(**{"task.length": 3.0}), "length")
+    assert any(list(line.get_xdata()) == [3.0, 3.0] for line in figure.axes[0].lines)
+    assert legend(figure) == ["RNN", "GRU", "longest in training"]
+    assert figure.axes[0].get_xlabel() == "length (symbols)"
+    for other in (scores, by_length):
+        figure = plots.scores_by(other, runs.drop(columns="task.length", errors="ignore"), other["by"].iloc[0])
+        assert legend(figure) == ["RNN", "GRU"]
+
+
 def test_learning_curves_draw_the_test_score(metrics, runs):
     figure = plots.learning_curves(metrics, runs)
     line = median_line(figure.axes[0], "GRU")
