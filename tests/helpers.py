@@ -1,9 +1,11 @@
 """Helpers for the tests of several folders: training, rows of the runs table, records, a model and a batch."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -27,6 +29,16 @@ USUAL = {
     "showcase": {"correct": [False, True]},
 }
 """Columns that `record_job` adds to a table that lacks them."""
+
+
+def load_script(path: Path) -> ModuleType:
+    """Returns a script of a study as a module, which may have the name of another study's script."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def optax_promotion() -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ No command imports another. Commands may import every other folder, and do so la
 
 COMMANDS = {
     "cells": ("[key=value ...]", "show all cells, their sizes, and the time of a training step"),
+    "tasks": ("[key=value ...]", "show all tasks and their chance levels, or examples"),
     "status": ("DIR", "show the progress of the sweeps in DIR"),
     "show": ("DIR [--figures DIR2]", "show tables and sentences, and draw the figures"),
     "compare": ("DIR", "statistics over seeds, as table, Markdown and CSV"),

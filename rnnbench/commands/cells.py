@@ -4,17 +4,16 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
 from rnnbench.commands import terminal
+from rnnbench.commands.options import add_overrides, chosen
 from rnnbench.commands.parser import Parser
-from rnnbench.config.compose import check_config_dir, compose, shipped
+from rnnbench.config.compose import compose
 from rnnbench.config.messages import name_left_out
-from rnnbench.config.overrides import check_keys
 from rnnbench.config.schema import Config
 from rnnbench.errors import UserError
 
@@ -40,16 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "is, and the median time of a training step on this machine. Overrides choose the size and the task, for "
         "example model.parameters=16000 task.length=200, or some of the cells: model=lstm,gru.",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
+    add_overrides(parser)
     parser.add_argument("--untimed", action="store_true", help="do not measure the time, which takes seconds a cell")
-    parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder with your own cells, as for training")
     arguments = parser.parse_intermixed_args(argv)
-    check_config_dir(arguments.config_dir, "--config-dir")
-    check_keys(arguments.overrides)
-    chosen = [override.partition("=")[2] for override in arguments.overrides if override.startswith("model=")]
-    others = [override for override in arguments.overrides if not override.startswith("model=")]
-    known = _descriptions(arguments.config_dir)
-    names = chosen[-1].split(",") if chosen else sorted(known)
+    names, others, known = chosen(arguments, "model")
     # The steps that are timed make one segment.
     own = (f"train.steps={STEPS}", f"train.eval_every={STEPS}", "train.test_size=1", "probe.at_evaluation=[]")
     configs = [compose(f"model={name}", *others, *own, config_dir=arguments.config_dir) for name in names]
@@ -76,16 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     name_left_out(left_out)
     terminal.console().print(table)
     return 0
-
-
-def _descriptions(config_dir: str | None) -> dict[str, str]:
-    """Returns what the comment on the first line of each model's file says, by name."""
-    found = {}
-    for folder in (shipped("conf"), *([Path(config_dir)] if config_dir else [])):
-        for path in sorted((folder / "model").glob("*.yaml")):
-            first = path.read_text().partition("\n")[0]
-            found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
-    return found
 
 
 def _about(config: Config, timed: bool) -> list[str]:

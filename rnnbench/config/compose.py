@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.annotations import is_number
-from rnnbench.config.initialization import check_init
+from rnnbench.config.applicable import check_applicable
 from rnnbench.config.messages import describe, describe_stumble, name_left_out
 from rnnbench.config.overrides import check_axes, check_keys
 from rnnbench.config.parse import cfg_of_member, parse
@@ -33,13 +33,36 @@ def shipped(folder: str) -> Path:
 
 
 def check_config_dir(folder: str | Path | None, name: str) -> None:
-    """Checks that the user's own configuration folder exists, if there is one; `name` is what the user calls it.
+    """Checks the user's own configuration folder, if there is one; `name` is what the user calls it.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or one of its options has the name of a shipped one, which Hydra would use.
     """
-    if folder is not None and not (str(folder) and Path(folder).is_dir()):
+    if folder is None:
+        return
+    if not (str(folder) and Path(folder).is_dir()):
         raise UserError(f"{name}: there is no folder {str(folder) or repr('')}")
+    for path in sorted(Path(folder).glob("*/*.yaml")):
+        if (shipped("conf") / path.parent.name / path.name).exists():
+            raise UserError(
+                f"{name}: expected names that rnnbench does not have itself, got {path}, in place of which its own "
+                f"{path.parent.name}={path.stem} would be used"
+            )
+
+
+def described(group: str, config_dir: str | Path | None = None) -> dict[str, str]:
+    """Returns what the comment on the first line of each option's file says, by the option's name.
+
+    Args:
+        group: a group of the configuration, such as `model`.
+        config_dir: a folder with your own options besides the shipped ones.
+    """
+    found = {}
+    for folder in (shipped("conf"), *([Path(config_dir)] if config_dir else [])):
+        for path in sorted((folder / group).glob("*.yaml")):
+            first = path.read_text().partition("\n")[0]
+            found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
+    return found
 
 
 def register_studies() -> None:
@@ -98,7 +121,7 @@ def compose_sweep(*overrides: str, config_dir: str | Path | None = None) -> list
             numbers = {key: value for option in point for key, value in option.numbers.items()}
             config = composed[own].parse(numbers)
             try:
-                check_init(config)
+                check_applicable(config)
             except InapplicableError as error:
                 inapplicable[str(error)] = error
             else:

@@ -34,7 +34,9 @@ class ModelConfig:
         added=True,
     )
     num_layers: int = key(1, help="recurrent layers; each is compiled, so many take long", least=1, below=101)
-    embedding_size: int = key(32, help="features of a token, where the inputs are tokens", least=1)
+    embedding_size: int | None = key(
+        32, help="features of a token, where the inputs are tokens; null: as many as a layer's output has", least=1
+    )
     residual: bool = key(
         False, help="add a layer's input to its output, from the second layer on (He et al. 2016)", added=True
     )
@@ -42,6 +44,14 @@ class ModelConfig:
         False,
         help="normalise a layer's output, before a residual is added: gain and bias per layer (Ba et al. 2016)",
         added=True,
+    )
+    bidirectional: bool = key(
+        False,
+        help="read a sequence backwards too, with a second cell in each layer (Schuster and Paliwal 1997)",
+        added=True,
+    )
+    tie_embedding: bool = key(
+        False, help="read the output with the embedding, transposed (Press and Wolf 2017)", added=True
     )
     dropout: float = key(
         0.0,
@@ -104,6 +114,14 @@ class TrainConfig:
         help="steps of a segment, beyond which no gradient passes back in time, while the states are carried on "
         "(Williams & Peng 1990); null: it passes through all",
         least=1,
+        added=True,
+    )
+    curriculum: float | None = key(
+        None,
+        help="moving average of the training score at which the largest length of a task with several grows by a "
+        "quarter; null: all lengths from the start",
+        above=0,
+        foldable=True,
         added=True,
     )
     omega: float = key(

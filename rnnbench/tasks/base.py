@@ -4,8 +4,9 @@ import abc
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 
 class Example(NamedTuple):
@@ -16,7 +17,7 @@ class Example(NamedTuple):
         targets: what the loss compares the outputs with; its shape is the task's own.
         mask: `(time,)`, False at padded steps, which leave the recurrent state unchanged.
         info: anything else that scoring needs, by name. `distance`, if present, is the number of steps from the cue to
-            the answer that depends on it.
+            the answer that depends on it; `cue` `(time,)`, if present, is True at the steps that decide an answer.
     """
 
     inputs: Shaped[Array, "..."]
@@ -56,6 +57,7 @@ class Task(abc.ABC):
         in_features: number of input features, if `vocab_size` is None.
         out_features: number of outputs of the readout: classes, regression targets, or one logit for two classes.
         last_step_only: whether only the output after the last step is scored.
+        causal: whether later inputs contain the answers, as in language modelling: then no model may read backwards.
         score: name of the metric by which runs are compared.
         score_goal: whether a higher score is better ("max") or a lower one ("min").
         breakdowns: names of integers in `Example.info`. At every evaluation, the mean test score is recorded for each
@@ -67,6 +69,7 @@ class Task(abc.ABC):
     in_features: int = 1
     out_features: int
     last_step_only: ClassVar[bool] = False
+    causal: ClassVar[bool] = False
     score: ClassVar[str]
     score_goal: ClassVar[Literal["max", "min"]]
     breakdowns: ClassVar[tuple[str, ...]] = ()
@@ -128,3 +131,43 @@ class Task(abc.ABC):
         """
         del test_set
         return {name: float(np.mean(values)) for name, values in metrics.items()}
+
+    def read_inputs(self, inputs: Shaped[np.ndarray, "..."]) -> dict[str, list[str]]:
+        """Returns what a person reads at each step, in one row or several, by name.
+
+        Args:
+            inputs: the inputs of an example, without its padded steps.
+        """
+        if self.vocab_size is not None:
+            return {"inputs": [str(token) for token in inputs]}
+        names = ["inputs"] if self.in_features == 1 else [f"inputs {i}" for i in range(self.in_features)]
+        return {name: [f"{value:.3g}" for value in row] for name, row in zip(names, inputs.T, strict=True)}
+
+    def read_targets(self, example: Example) -> list[str]:
+        """Returns the right answer at each step that is not padded, as a person reads it; "" where there is none.
+
+        Args:
+            example: one example, with NumPy arrays.
+        """
+        steps = int(example.mask.sum())
+        answers = [f"{value:.3g}" for value in np.atleast_1d(np.asarray(example.targets)).tolist()]
+        if self.last_step_only:
+            return [*[""] * (steps - 1), " ".join(answers)]
+        return answers[:steps]
+
+
+class GrowingTask(Task):
+    """Base class of tasks whose examples differ in length (or distance), so that `train.curriculum` can let it grow.
+
+    Attributes:
+        curriculum: the smallest and the largest length of training.
+    """
+
+    curriculum: tuple[int, int]
+
+    @abc.abstractmethod
+    def example_up_to(self, key: PRNGKeyArray, longest: Int[Array, ""]) -> Example:
+        """Returns a training example that is no longer than `longest`, with the shapes of every other."""
+
+    def example(self, key: PRNGKeyArray) -> Example:
+        return self.example_up_to(key, jnp.int32(self.curriculum[1]))

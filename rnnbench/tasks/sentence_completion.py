@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from rnnbench.config.annotations import FOLDABLE
 from rnnbench.tasks.base import TEST_SEED, Example
+from rnnbench.tasks.bins import bin_ends, reach
 from rnnbench.tasks.grammar import COMMA, KINDS, VOCABULARY, PhraseTable, encode, padded
 from rnnbench.tasks.sentences import Completion, Predict, SentenceTask, TracedSentences
 
@@ -95,6 +95,7 @@ class SentenceCompletion(SentenceTask):
     vocabulary = VOCABULARY
     vocab_size = len(VOCABULARY)
     out_features = len(VOCABULARY)
+    causal = True
 
     def __init__(
         self,
@@ -115,11 +116,7 @@ class SentenceCompletion(SentenceTask):
         self.distance = distance
         self.max_distance = max_distance
         self.distances = distances
-        # Bin number i holds the distances from bin_ends[i] + 1 to bin_ends[i + 1].
-        ends = [SHORTEST_DISTANCE - 1]
-        while ends[-1] < max_distance:
-            ends.append(min(2 ** len(ends), max_distance))
-        self.bin_ends = tuple(ends)
+        self.bin_ends = bin_ends(SHORTEST_DISTANCE, max_distance)
 
         rows = [KINDS[kind] for kind in self.kinds]
         self._cues = _stack([[[pair[value] for pair in kind.cues] for kind in rows] for value in (0, 1)])
@@ -283,13 +280,7 @@ class SentenceCompletion(SentenceTask):
 
     def summary(self, metrics: dict[str, np.ndarray], test_set: Example) -> dict[str, float]:
         right = np.asarray(metrics["accuracy"])
-        distance = np.asarray(test_set.info["distance"])
-        span = 0
-        for shorter, longest in pairwise(self.bin_ends):
-            inside = (distance > shorter) & (distance <= longest)
-            if not inside.any() or right[inside].mean() < SPAN_ACCURACY:
-                break
-            span = longest
+        span = reach(right, np.asarray(test_set.info["distance"]), self.bin_ends, SPAN_ACCURACY)
         both = right[: len(right) // 2 * 2].reshape(-1, 2).all(axis=1)
         return super().summary(metrics, test_set) | {
             "pair_accuracy": float(np.mean(both)) if both.size else float("nan"),
@@ -331,6 +322,14 @@ class SentenceCompletion(SentenceTask):
             for (prompt, right), row in zip(LOAN_SENTENCES, probabilities, strict=True)
             for form, probability in zip(forms, row, strict=True)
         ]
+
+    def read_inputs(self, inputs: Int[np.ndarray, " time"]) -> dict[str, list[str]]:
+        return {"inputs": [self.vocabulary[word] for word in inputs]}
+
+    def read_targets(self, example: Example) -> list[str]:
+        """Returns the decided word at the step after which it comes."""
+        steps = range(int(example.mask.sum()))
+        return [self.vocabulary[example.targets[t]] if t == example.info["answer"] else "" for t in steps]
 
     def render(self, example: Example) -> str:
         """Returns the sentence of one example, as text."""

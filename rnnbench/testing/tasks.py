@@ -197,7 +197,7 @@ def _check_fixed_sets(task: Task) -> Example:
     _require(
         _same(test, task.test_set(TEST_SIZE)), task, "test_set: two calls gave different examples; it must be fixed"
     )
-    trained = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), jax.eval_shape(task.example, jax.random.key(0)))
+    trained = jax.eval_shape(task.example, jax.random.key(0))
     for name, fixed in {"test_set": test, "probe_set": task.probe_set(EXAMPLES)}.items():
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(fixed)}
         _require(
@@ -205,8 +205,16 @@ def _check_fixed_sets(task: Task) -> Example:
             task,
             f"{name}: every leaf needs the same leading axis of examples",
         )
-        one = jax.tree.map(lambda leaf: (leaf.shape[1:], leaf.dtype), fixed)
-        _require(one == trained, task, f"{name}: its examples differ in shape or type from those of example(key)")
+        # Sequences may be longer than in training, if the whole set is.
+        steps = fixed.mask.shape[-1]
+        expected = jax.tree.map(
+            lambda leaf, steps=steps: jax.ShapeDtypeStruct(
+                (steps, *leaf.shape[1:]) if leaf.shape[:1] == (task.length,) else leaf.shape, leaf.dtype
+            ),
+            trained,
+        )
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), fixed)
+        _require(one == expected, task, f"{name}: its examples differ in shape or type from those of example(key)")
     return test
 
 
@@ -214,6 +222,8 @@ def _check_chance(task: Task, test: Example) -> None:
     chance = task.chance()
     _require(task.score in chance, task, f"chance: give the chance level of the score {task.score!r}")
     outputs = _fit_blind_outputs(task)
+    if not task.last_step_only:  # and beyond the steps of training, as at their end
+        outputs = jnp.pad(outputs, ((0, test.mask.shape[-1] - len(outputs)), (0, 0)), mode="edge")
     score = jax.jit(jax.vmap(lambda example: (task.metrics(outputs, example), task.loss(outputs, example))))
     metrics, losses = jax.tree.map(np.asarray, score(test))
     summary = task.summary(metrics, jax.tree.map(np.asarray, test))

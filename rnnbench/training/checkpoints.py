@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from rnnbench.errors import UserError
@@ -86,7 +87,7 @@ class Checkpoints:
         """
         if force or distributed.lead(lambda: time.monotonic() - self._last >= self._seconds):
             with _reworded(self._folder), stopping.delayed():
-                self._checkpointer.save(step, states, force=True, overwrite=True)
+                self._checkpointer.save(step, _stored(states), force=True, overwrite=True)
                 distributed.lead(lambda: _seal(self._folder / str(step)))
             self.newest = step
             self._last = time.monotonic()
@@ -106,7 +107,7 @@ class Checkpoints:
             candidates = [c for c in self._checkpointer.checkpoints if wanted(c.step)]
             for checkpoint in reversed(candidates):
                 try:
-                    states = self._checkpointer.load(checkpoint, like)
+                    states = like._replace(**self._checkpointer.load(checkpoint, _stored(like)))
                 except Exception as error:  # orbax raises many kinds for a broken checkpoint
                     errors.append(f"step {checkpoint.step}: {type(error).__name__}")
                 else:
@@ -164,6 +165,11 @@ def _reworded(folder: Path) -> Iterator[None]:
             f"cannot write a checkpoint to {folder}: {reason}; earlier ones are kept, "
             "and the same command resumes from them"
         ) from error
+
+
+def _stored(states: RunState) -> dict[str, PyTree]:
+    """Returns what a checkpoint contains, by name: what a run does not have is left out, as in earlier versions."""
+    return {name: value for name, value in states._asdict().items() if value is not None}
 
 
 def _seal(checkpoint: Path) -> None:

@@ -15,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
+from rnnbench.config.applicable import check_applicable
 from rnnbench.config.identity import compiled, flatten, foldable, identity
-from rnnbench.config.initialization import check_init
 from rnnbench.config.objects import blame, instantiate, partial
 from rnnbench.config.schema import MATMUL_PRECISIONS, Config
 from rnnbench.errors import UserError
@@ -24,7 +24,8 @@ from rnnbench.probes.base import Probe, answer_step
 from rnnbench.tasks.base import Example, Task
 from rnnbench.training import distributed, memory
 from rnnbench.training.building import Builder
-from rnnbench.training.optimizer import make_clipping, make_optimizer, make_schedule, numbers_of
+from rnnbench.training.curriculum import start
+from rnnbench.training.optimizer import make_optimizer, make_schedule, numbers_of
 from rnnbench.training.step import Numbers, RunState, init_state, train_step
 
 AXIS = "device"
@@ -95,10 +96,13 @@ class Program:
         self.test_sets = [_test_set(task, config.train.test_size) for task in self.tasks]
         for own in configs:  # to refuse the numbers of any member, which are traced later
             make_schedule(own, {})
-            check_init(own, self.folded)
+            check_applicable(own, self.folded)
         self.builder = Builder(config, self.tasks[0])
         for own in configs:
             self.builder.check(own, self.folded)
+        if config.train.curriculum is not None:
+            with blame("train"):
+                start(self.tasks[0])
         self._spread_over(devices)
 
         self._init = jax.jit(self._first_state, compiler_options=RUNS_ONCE)
@@ -174,7 +178,8 @@ class Program:
     def _first_state(self, seed: Array, numbers: Numbers) -> RunState:
         init_key, data_key = jax.random.split(jax.random.key(seed))
         params = self.builder.params(init_key, numbers)
-        return init_state(params, data_key, make_optimizer(self.config, numbers), numbers)
+        curriculum = None if self.config.train.curriculum is None else start(self.tasks[0])
+        return init_state(params, data_key, make_optimizer(self.config, numbers), numbers, curriculum)
 
     def place(self, states: Sequence[RunState]) -> RunState:
         """Returns the members' states as one, each leaf with a leading axis, placed on the devices."""
@@ -237,11 +242,11 @@ class Program:
                 optimizer=make_optimizer(config, state.numbers),
                 batch_size=config.train.batch_size,
                 steps=config.train.steps,
-                clipping=make_clipping(config, state.numbers),
                 omega_weight=number("train.omega", config.train.omega),
                 dropout=number("model.dropout", config.model.dropout),
                 recurrent_dropout=number("model.recurrent_dropout", config.model.recurrent_dropout),
                 truncate=config.train.truncate,
+                curriculum=state.numbers.get("train.curriculum", config.train.curriculum),
                 batch_axis=self.batch_axis,
             )
 

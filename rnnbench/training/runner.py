@@ -72,7 +72,8 @@ def _train(configs: Sequence[Config]) -> list[Row]:
     config = configs[0]
     folder = _folder(configs)
     of_what = f"seed {config.seed}" if len(configs) == 1 else f"{len(configs)} runs"
-    label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, of_what]))
+    options = [str(node.get("name", "")) for node in (config.init, config.schedule) if node is not None]
+    label = " ".join(filter(None, [config.population.place, config.task["name"], config.model.name, *options, of_what]))
     refuse_switches()
     refuse_folder(folder)
     use_devices(config.devices)

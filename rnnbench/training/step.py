@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 from rnnbench.dropout import Dropout
 from rnnbench.model import Model
 from rnnbench.probes.omega import omega
-from rnnbench.tasks.base import Task
+from rnnbench.tasks.base import GrowingTask, Task
+from rnnbench.training.curriculum import Curriculum, advance
 
 Numbers = dict[str, Float[Array, ""] | Int[Array, ""]]
 """Numbers in which the members of a population differ, by configuration key."""
@@ -52,6 +53,7 @@ class RunState(NamedTuple):
         diverged_at: number of the step whose loss, gradient or updated parameters were not finite, otherwise -1.
             Neither this step nor any later one is taken.
         numbers: the numbers in which the members of the run's population differ.
+        curriculum: where the run stands in its curriculum; None without one.
     """
 
     step: Int[Array, ""]
@@ -60,10 +62,15 @@ class RunState(NamedTuple):
     opt_state: PyTree
     diverged_at: Int[Array, ""]
     numbers: Numbers
+    curriculum: Curriculum | None = None
 
 
 def init_state(
-    params: PyTree, data_key: PRNGKeyArray, optimizer: optax.GradientTransformationExtraArgs, numbers: Numbers
+    params: PyTree,
+    data_key: PRNGKeyArray,
+    optimizer: optax.GradientTransformationExtraArgs,
+    numbers: Numbers,
+    curriculum: Curriculum | None = None,
 ) -> RunState:
     """Returns a run's state before its first step.
 
@@ -72,8 +79,9 @@ def init_state(
         data_key: the key from which every step draws its data.
         optimizer: the optimizer that `train_step` will use.
         numbers: the numbers in which the members of the run's population differ.
+        curriculum: where its curriculum starts, if it has one.
     """
-    return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers)
+    return RunState(jnp.int32(0), data_key, params, optimizer.init(params), jnp.int32(-1), numbers, curriculum)
 
 
 def train_step(
@@ -83,11 +91,11 @@ def train_step(
     optimizer: optax.GradientTransformationExtraArgs,
     batch_size: int,
     steps: int,
-    clipping: optax.GradientTransformation | None,
     omega_weight: float | Float[Array, ""] | None = None,
     dropout: float | Float[Array, ""] | None = None,
     recurrent_dropout: float | Float[Array, ""] | None = None,
     truncate: int | None = None,
+    curriculum: float | Float[Array, ""] | None = None,
     batch_axis: str | None = None,
 ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
     """Takes one step: draws a batch, computes the gradient, clips it and updates the parameters.
@@ -96,24 +104,25 @@ def train_step(
         state: the run's state.
         structure: the model's structure.
         task: draws the examples and scores the outputs.
-        optimizer: updates the parameters. Its update also gets what a line search needs: the objective's `value` and
-            `grad`, and as `value_fn` the objective of this step's batch.
+        optimizer: clips the gradient and updates the parameters. Its update also gets what a line search needs: the
+            objective's `value` and `grad`, and as `value_fn` the objective of this step's batch.
         batch_size: examples in the whole batch.
         steps: number of steps in the run; later steps leave the state unchanged.
-        clipping: clips the gradient that the optimizer gets, if anything does.
         omega_weight: weight of Pascanu's regulariser (`rnnbench.probes.omega`), which is added to the loss before its
             gradient is taken; the scalar `loss` does not include it. None means that it is not computed.
         dropout: share of each layer's outputs that is dropped; None if nothing is. What is dropped depends on the run's
             key and the step. The regulariser sees the whole model.
         recurrent_dropout: share of the recurrent weights that is dropped; None if nothing is.
         truncate: steps of a segment through which the loss's gradient passes; None if it passes through all.
+        curriculum: training score at which the largest length grows; unused if the state has no curriculum.
         batch_axis: name of the mapped axis over which the batch is split, if any. Each device draws its share of the
             same keys, so that the data do not depend on the number of devices.
 
     Returns:
         The new state, and this step's scalars: `loss`, the task's metrics, `grad_norm` (global, before clipping),
         `grad_norm.<parameter>`, `clipped` (1 if clipping changed the gradient, else 0), `learning_rate` if the
-        optimizer has one, and `omega` if it is computed. All are NaN for a step that was not taken.
+        optimizer has one, `omega` if it is computed, and `longest`, the largest length of a curriculum, if there is
+        one. All are NaN for a step that was not taken.
     """
     step_key = jax.random.fold_in(state.key, state.step)
 
@@ -125,7 +134,12 @@ def train_step(
         share = batch_size // lax.axis_size(batch_axis)
         return lax.dynamic_slice_in_dim(keys, lax.axis_index(batch_axis) * share, share)
 
-    batch = jax.vmap(task.example)(of_examples(step_key))
+    if state.curriculum is None:
+        batch = jax.vmap(task.example)(of_examples(step_key))
+    else:
+        assert isinstance(task, GrowingTask), "or there would be no curriculum"
+        longest = jnp.int32(state.curriculum.longest)
+        batch = jax.vmap(task.example_up_to, in_axes=(0, None))(of_examples(step_key), longest)
     drop = None
     if dropout is not None or recurrent_dropout is not None:
         drop_key, recurrent_key = (jax.random.fold_in(step_key, stream) for stream in (DROPOUT, RECURRENT_DROPOUT))
@@ -153,24 +167,29 @@ def train_step(
     norms = {_dotted(path): jnp.linalg.norm(leaf) for path, leaf in jax.tree.leaves_with_path(gradient)}
     norm = jnp.sqrt(sum(jnp.square(n) for n in norms.values()))
     scalars = {"loss": loss, **metrics, "grad_norm": norm, **{f"grad_norm.{p}": n for p, n in norms.items()}}
-    clipped, scalars["clipped"] = gradient, jnp.zeros_like(norm)
-    if clipping is not None:
-        clipped, _ = clipping.update(gradient, clipping.init(state.params), state.params)
-        scalars["clipped"] = _differ(gradient, clipped).astype(norm.dtype)
-
     value_fn = _averaged(lambda params: objective(params)[0], batch_axis)
     updates, opt_state = optimizer.update(
-        clipped, state.opt_state, state.params, value=value, grad=gradient, value_fn=value_fn
+        gradient, state.opt_state, state.params, value=value, grad=gradient, value_fn=value_fn
     )
     params = optax.apply_updates(state.params, updates)
-    if (learning_rate := _learning_rate(opt_state)) is not None:
+    clipped = _kept(opt_state, "clipped")
+    scalars["clipped"] = jnp.zeros_like(norm) if clipped is None else clipped.astype(norm.dtype)
+    # A schedule is evaluated in the update, which keeps the result.
+    if (learning_rate := _kept(opt_state, "learning_rate")) is not None:
         scalars["learning_rate"] = learning_rate
+    later = state.curriculum
+    if state.curriculum is not None:
+        assert curriculum is not None
+        scalars["longest"] = jnp.floor(state.curriculum.longest)
+        later = advance(state.curriculum, metrics[task.score], curriculum, task)
     active = (state.step < steps) & (state.diverged_at < 0)
     # The parameters are checked too: after the last step, no further loss would show that they diverged.
     finite = jnp.isfinite(loss) & jnp.isfinite(norm) & _all_finite(params)
     moved = active & finite
-    params, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(moved, new, old), (params, opt_state), (state.params, state.opt_state)
+    params, opt_state, later = jax.tree.map(
+        lambda new, old: jnp.where(moved, new, old),
+        (params, opt_state, later),
+        (state.params, state.opt_state, state.curriculum),
     )
     new = RunState(
         step=state.step + moved.astype(jnp.int32),
@@ -179,6 +198,7 @@ def train_step(
         opt_state=opt_state,
         diverged_at=jnp.where(active & ~finite, state.step + 1, state.diverged_at),
         numbers=state.numbers,
+        curriculum=later,
     )
     return new, {name: jnp.where(active, value, jnp.nan) for name, value in scalars.items()}
 
@@ -205,16 +225,7 @@ def _all_finite(params: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
 
 
-def _differ(one: PyTree, other: PyTree) -> Bool[Array, ""]:
-    """Returns whether any entry of two trees of arrays differs."""
-    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    return jnp.any(jnp.stack([jnp.any(a != b) for a, b in pairs]))
-
-
-def _learning_rate(opt_state: PyTree) -> Array | None:
-    """Returns the learning rate that the last update used, or None if the optimizer has no number of this name.
-
-    `optax.inject_hyperparams` evaluates a schedule in the update and keeps the result in the state that it returns.
-    """
-    found = optax.tree.get_all_with_path(opt_state, "learning_rate")
+def _kept(opt_state: PyTree, name: str) -> Array | None:
+    """Returns what an optimizer's state keeps under a name, or None if it keeps nothing of this name."""
+    found = optax.tree.get_all_with_path(opt_state, name)
     return found[0][1] if found else None

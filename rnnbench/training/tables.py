@@ -93,7 +93,7 @@ def scores(
         values = tests[task.score][i]
         for by in task.breakdowns:
             where = np.asarray(test_set.info[by])
-            for low, high in bins(where, logarithmic=by == "distance"):
+            for low, high in bins(where, logarithmic=by in ("distance", "length")):
                 inside = values[(where >= low) & (where <= high)]
                 about = {"run_id": run_id, "step": step, "metric": task.score, "by": by, "low": low, "high": high}
                 parts.append({**about, "value": inside.mean(), "count": len(inside)})

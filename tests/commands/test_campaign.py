@@ -258,12 +258,23 @@ OF_CELLS = [
 ]
 """What is wrong with the overrides of `rnnbench cells`."""
 
+OF_TASKS = [
+    *(("--nothing",), ("nothing",), ("task=nothing",), ("task=parity,",), ("task=",), ("task=[a]",), ("task=mnist",)),
+    *(("task=reverse", "task.symbols=0"), ("task=parity", "task.lenght=3"), ("task=parity", "task.length=x")),
+    *(("task=copy", "--examples", text) for text in ("0", "-1", "x", "1.5", "")),
+    *(("--examples",), ("--config-dir",), ("--config-dir", "nowhere"), ("task=copy", "seed=1,2")),
+    *(("-m", "task=copy,echo"), ("\0",), ("",)),
+]
+"""The same for `rnnbench tasks`."""
+
 
 @st.composite
 def wrong_commands(draw: st.DrawFn) -> Mistake:
     command = draw(st.sampled_from(sorted(COMMANDS)))
     if command == "cells":
         return Mistake((command, "--untimed", *draw(st.sampled_from(OF_CELLS))))
+    if command == "tasks":
+        return Mistake((command, *draw(st.sampled_from(OF_TASKS))))
     if draw(st.booleans()):
         return Mistake((command, "RESULTS", *draw(st.sampled_from(OF_COMMANDS[command]))))
     where = draw(

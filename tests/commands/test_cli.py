@@ -223,7 +223,8 @@ def test_a_signal_that_becomes_another_error_still_stops_the_command(
             ", rnn, s4d, scrn, slstm, sru. Did you mean gru",
         ),
         (["model=gru,lstm"], "model=gru,lstm: several values for one run; add -m to train a run for each of them"),
-        (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of quickstart"),
+        (["+experiment=quick"], "experiment: unknown option 'quick'; expected one of "),
+        (["+experiment=quick"], ", quickstart, sizes, sweep_300, tasks. Did you mean quickstart?"),
         (["seed=abc"], "seed: expected an integer, got 'abc'"),
         (["model=gru", "seed"], "cannot read 'seed': expected key=value"),
         (["=1"], "cannot read '=1': expected key=value, +key=value or ~key, such as seed=1"),
@@ -244,7 +245,7 @@ def test_a_signal_that_becomes_another_error_still_stops_the_command(
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere: the folder is not available"),
         (
             ["shwo", "results"],
-            "unknown command 'shwo'; the commands are cells, status, show, compare, report, probe, and without one",
+            "unknown command 'shwo'; the commands are cells, tasks, status, show, compare, report, probe, and",
         ),
         (["shwo", "results"], "Did you mean show?"),
     ],
@@ -275,6 +276,17 @@ def test_a_file_that_is_no_yaml_is_named(
     assert cli.main(["--config-dir", "conf", "model=mine"]) == 2
     assert "not valid YAML" in (message := capsys.readouterr().err)
     assert "conf/model/mine.yaml" in message
+
+
+def test_an_interpolation_that_does_not_end_is_named(
+    training: Training, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """OmegaConf's error is its own cause, so that whoever looks through its causes must not go round for ever."""
+    (tmp_path / "conf/optimizer").mkdir(parents=True)
+    (tmp_path / "conf/optimizer/mine.yaml").write_text("name: ${")
+    assert cli.main(["--config-dir", "conf", "optimizer=mine"]) == 2
+    assert "name: cannot read an interpolation: " in (message := capsys.readouterr().err)
+    assert message.endswith("; expected ${KEY}, or \\${ for ${ as text\n")
 
 
 def test_an_output_folder_that_cannot_be_made(

@@ -78,7 +78,7 @@ def test_the_axes_of_a_study_can_be_replaced() -> None:
         ("model=lstn", "model: unknown option 'lstn'; expected one of antisymmetric, "),
         (
             "+experiment=quick",
-            "experiment: unknown option 'quick'; expected one of quickstart, sweep_300. Did you mean",
+            "experiment: unknown option 'quick'; expected one of cells, quickstart, sizes, sweep_300, tasks. Did",
         ),
         ("train.stepz=3", "train.stepz: unknown key; train has steps, batch_size, "),
         ("optimizer=null", "optimizer: expected the name of an option, got null"),
@@ -117,6 +117,18 @@ def test_a_folder_of_ones_own_adds_options(monkeypatch: pytest.MonkeyPatch) -> N
         rnnbench.compose(config_dir="nowhere")
 
 
+def test_an_option_that_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "parity.yaml").write_text("name: parity\n_target_: rnnbench.tasks.Echo\n")
+    message = (
+        r"config_dir: expected names that rnnbench does not have itself, got .*/task/parity\.yaml, in place of which"
+    )
+    with pytest.raises(UserError, match=message):
+        rnnbench.compose("task=parity", config_dir=tmp_path)
+    (tmp_path / "task" / "parity.yaml").rename(tmp_path / "task" / "my_parity.yaml")
+    assert rnnbench.compose("task=my_parity", config_dir=tmp_path).task["_target_"] == "rnnbench.tasks.Echo"
+
+
 def test_a_hydra_that_runs_is_left_as_it_was() -> None:
     with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
         own = hydra.compose("config", overrides=["model=gru"], return_hydra_config=True)
@@ -128,3 +140,10 @@ def test_a_hydra_that_runs_is_left_as_it_was() -> None:
         assert hydra.compose("config", overrides=["model=gru"]).model.name == "gru"
     HydraConfig.instance().cfg = None
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_a_key_in_what_an_experiment_takes_from_elsewhere() -> None:
+    with pytest.raises(
+        UserError, match=r"task: .* so no key in it can be set; set .* such as experiment\.task\.NAME\.KEY"
+    ):
+        rnnbench.compose_sweep("+experiment=quickstart", "task.length=50")

@@ -30,7 +30,11 @@ def test_every_model_is_valid(model: str) -> None:
 def test_every_task_is_valid(task: str) -> None:
     parsed = compose(f"task={task}")
     assert parsed.task["name"] == task
-    assert objects.instantiate(parsed.task, "task").length > 0
+    if parsed.task.get("path", "") is None:
+        with pytest.raises(UserError, match=r"task\.path: expected .* got none"):
+            objects.instantiate(parsed.task, "task")
+    else:
+        assert objects.instantiate(parsed.task, "task").length > 0
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))

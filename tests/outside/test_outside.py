@@ -26,7 +26,7 @@ ENTRIES = {
     "python -m": [sys.executable, "-m", "rnnbench"],
 }
 TRAIN = [
-    *("--config-dir", "conf", "model=ugrnn", "task=temporal_order", "task.length=6", "model.hidden_size=8"),
+    *("--config-dir", "conf", "model=ugrnn", "task=symbol_order", "task.length=6", "model.hidden_size=8"),
     *("optimizer.learning_rate=0.02", "train.steps=200", "train.eval_every=100", "train.batch_size=32"),
     *("train.test_size=256", "probe.size=4", "devices=1"),
 ]
@@ -43,9 +43,9 @@ def cell_class(monkeypatch: pytest.MonkeyPatch) -> type[nnx.RNNCellBase]:
 @pytest.fixture
 def task_class(monkeypatch: pytest.MonkeyPatch) -> type[Task]:
     monkeypatch.syspath_prepend(OUTSIDE)
-    from temporal_order import TemporalOrder
+    from symbol_order import SymbolOrder
 
-    return TemporalOrder
+    return SymbolOrder
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
@@ -57,7 +57,7 @@ def test_the_real_command_trains_its_cell_on_its_task(tmp_path: Path, entry: lis
     )
     assert done.returncode == 0, done.stderr
     [run] = rnnbench.load_runs(tmp_path).to_dict("records")
-    assert (run["task.name"], run["model.name"]) == ("temporal_order", "ugrnn")
+    assert (run["task.name"], run["model.name"]) == ("symbol_order", "ugrnn")
     assert run["model.cell._target_"] == "update_gate_rnn.UpdateGateRNN"
     assert (run["status"], run["step"], run["chance.accuracy"]) == ("finished", 200, 0.25)
     assert run["final.accuracy"] > 0.5, "it learns"
@@ -74,7 +74,7 @@ def test_help_lists_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert cli.main(["--config-dir", "conf", "--help"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "sru, ugrnn" in printed
-    assert "temporal_order" in printed
+    assert "symbol_order" in printed
 
 
 def test_the_cell_takes_at_most_25_lines_and_a_few_of_yaml() -> None:
@@ -145,6 +145,6 @@ def test_a_probe_is_one_file(
     assert "<figcaption>draw effective rank</figcaption>" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["update_gate_rnn.py", "temporal_order.py", "effective_rank.py"])
+@pytest.mark.parametrize("name", ["update_gate_rnn.py", "symbol_order.py", "effective_rank.py"])
 def test_the_readme_shows_the_file_as_it_is(name: str) -> None:
     assert f"```python\n{(OUTSIDE / name).read_text()}```" in (ROOT / "README.md").read_text()

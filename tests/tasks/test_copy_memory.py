@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnbench.tasks import CopyMemory
-from rnnbench.testing import check_task
+from rnnbench.testing import check_oracle, check_shortcuts, check_task
 
 BLANK, DELIMITER = 0, 9
 
@@ -34,6 +34,16 @@ def test_forms_differ_in_the_delimiter_alone(form, asked):
     assert task.length == 10
     assert (task.vocab_size, task.out_features) == (10, 9)
     assert example.info["distance"] == 7
+
+
+def test_a_program_solves_it_and_no_shortcut_does():
+    task = CopyMemory(length=4, symbols=3)
+
+    def answer(inputs):
+        return np.eye(9)[[*[BLANK] * 7, *inputs[:3]]]
+
+    assert check_oracle(task, answer)["recall_accuracy"] == 1
+    check_shortcuts(task)
 
 
 def test_symbols_are_drawn_evenly():

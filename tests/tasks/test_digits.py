@@ -19,19 +19,21 @@ def test_contract(task):
 
 def test_split_is_stratified_and_complete(task):
     images, labels = load_digits(return_X_y=True)
-    split = np.concatenate([task.training_images, task.test_images])
-    assert sorted(split.tolist()) == list(range(len(labels)))
-    shares = np.bincount(labels[task.test_images]) / np.bincount(labels)
+    split = [part.pixels.reshape(-1, 64) for part in (task.training, task.test)]
+    assert sorted(map(tuple, np.concatenate(split).tolist())) == sorted(map(tuple, images.astype(int).tolist()))
+    shares = np.bincount(task.test.labels) / np.bincount(labels)
     np.testing.assert_allclose(shares, 0.2, atol=0.005)
+    chosen = [np.flatnonzero(labels == digit)[4::5] for digit in range(10)]
+    is_test = np.sort(np.concatenate(chosen))
     test = task.test_set(1)
-    assert len(test.targets) == len(task.test_images) == 355
-    np.testing.assert_array_equal(test.targets, labels[task.test_images])
-    np.testing.assert_allclose(test.inputs[..., 0], images[task.test_images] / 16)
+    assert len(test.targets) == len(is_test) == 355
+    np.testing.assert_array_equal(test.targets, labels[is_test])
+    np.testing.assert_allclose(test.inputs[..., 0], images[is_test] / 16)
     assert len(task.probe_set(8).targets) == 8
 
 
 def test_chance_is_the_most_frequent_digit(task):
-    _, counts = np.unique(load_digits().target[task.test_images], return_counts=True)
+    _, counts = np.unique(task.test.labels, return_counts=True)
     chance = task.chance()
     assert chance["accuracy"] == counts.max() / counts.sum()
     assert chance["loss"] == pytest.approx(scipy.stats.entropy(counts))
@@ -39,7 +41,7 @@ def test_chance_is_the_most_frequent_digit(task):
 
 def test_training_draws_training_images_only(task):
     batch = jax.jit(jax.vmap(task.example))(jax.random.split(jax.random.key(0), 20_000))
-    images = {np.asarray(image).tobytes() for image in np.float32(load_digits().data / 16)[task.training_images]}
+    images = {np.asarray(image).tobytes() for image in np.float32(task.training.pixels.reshape(-1, 64) / 16)}
     drawn = {image.tobytes() for image in np.asarray(batch.inputs[..., 0])}
     assert drawn == images
 

@@ -148,7 +148,6 @@ def test_a_single_logit_tells_two_classes():
         optimizer=optimizer,
         batch_size=16,
         steps=60,
-        clipping=None,
     )
     with optax_promotion():
         state = init_state(params, jax.random.key(1), optimizer, {})

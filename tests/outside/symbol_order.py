@@ -8,7 +8,7 @@ from jax import Array
 from rnnbench.tasks import Example, Task
 
 
-class TemporalOrder(Task):
+class SymbolOrder(Task):
     """Temporal order, after experiment 6a of Hochreiter & Schmidhuber (1997).
 
     Each half holds one X or Y, elsewhere stand distractors; which two, in their order, is the class. With `length` 8:

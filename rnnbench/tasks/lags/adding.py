@@ -1,18 +1,16 @@
 """The adding problem."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example, Task
-
-TOLERANCE = 0.04
-"""An answer counts as right if it is off by less than this (Hochreiter & Schmidhuber 1997)."""
+from rnnbench.tasks.base import TEST_SEED, Example
+from rnnbench.tasks.lags.marked import TOLERANCE, MarkedNumbers
 
 
-class Adding(Task):
+class Adding(MarkedNumbers):
     """Add the two marked numbers of a long sequence; all others are noise.
 
     Form "halves" (Arjovsky et al. 2016; Tallec & Ollivier 2018): values from U[0, 1], one mark in each half.
@@ -41,13 +39,6 @@ class Adding(Task):
         ValueError: `length` is too small for the form.
     """
 
-    in_features = 2
-    out_features = 1
-    last_step_only = True
-    score: ClassVar[str] = "mse"
-    score_goal: ClassVar[Literal["max", "min"]] = "min"
-    breakdowns = ("distance",)
-
     def __init__(self, length: int = 100, form: Literal["halves", "1997"] = "halves") -> None:
         smallest = {"halves": 2, "1997": 20}
         if form not in smallest:
@@ -72,7 +63,7 @@ class Adding(Task):
             inputs=jnp.stack([values, marks], axis=-1),
             targets=jnp.sum(values * marks, keepdims=True),
             mask=jnp.ones(self.length, bool),
-            info={"distance": self.length - first},
+            info={"distance": self.length - first, "cue": marks > 0},
         )
 
     def probe_set(self, size: int) -> Example:
@@ -99,17 +90,8 @@ class Adding(Task):
             inputs=jnp.where(mask[:, None], jnp.stack([values, marks], axis=-1), 0.0),
             targets=0.5 + jnp.sum(jnp.where(marked, values, 0.0), keepdims=True) / 4,
             mask=mask,
-            info={"distance": length - jnp.minimum(first, second)},
+            info={"distance": length - jnp.minimum(first, second), "cue": marked},
         )
-
-    def loss(self, outputs: Float[Array, " out"], example: Example) -> Float[Array, ""]:
-        return jnp.mean((outputs - example.targets) ** 2)
-
-    def metrics(self, outputs: Float[Array, " out"], example: Example) -> dict[str, Float[Array, ""]]:
-        return {
-            "mse": self.loss(outputs, example),
-            "accuracy": jnp.float32(jnp.abs(outputs - example.targets)[0] < TOLERANCE),
-        }
 
     def chance(self) -> dict[str, float]:
         if self.form == "halves":
@@ -121,6 +103,3 @@ class Adding(Task):
             mse = (2 - first_pair) * (1 / 3) / 16
             accuracy = (1 - first_pair) * (1 - (1 - reach / 2) ** 2) + first_pair * reach
         return {"loss": mse, "mse": mse, "accuracy": accuracy}
-
-    def solved(self, summary: dict[str, float]) -> bool:
-        return summary["mse"] < TOLERANCE**2

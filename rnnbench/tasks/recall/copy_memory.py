@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rnnbench.tasks.base import Example, Task
 
@@ -88,7 +89,7 @@ class CopyMemory(Task):
             inputs=inputs,
             targets=jnp.concatenate([wait, memory]),
             mask=jnp.ones(self.length, bool),
-            info={"distance": jnp.int32(self.distance)},
+            info={"distance": jnp.int32(self.distance), "cue": jnp.arange(self.length) < self.symbols},
         )
 
     def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
@@ -104,6 +105,13 @@ class CopyMemory(Task):
     def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
         recalled = jnp.argmax(outputs[self.distance :], axis=-1)
         return {"recall_accuracy": jnp.mean(jnp.float32(recalled == example.targets[self.distance :]))}
+
+    def read_inputs(self, inputs: Int[np.ndarray, " time"]) -> dict[str, list[str]]:
+        names = [".", *map(str, range(1, self.alphabet + 1)), ":"]
+        return {"inputs": [names[token] for token in inputs]}
+
+    def read_targets(self, example: Example) -> list[str]:
+        return [str(symbol) if symbol else "." for symbol in example.targets]
 
     def chance(self) -> dict[str, float]:
         share = 1.0 if self.scored == "recall" else self.symbols / self.length

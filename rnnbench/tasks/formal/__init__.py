@@ -1,0 +1,1 @@
+"""Formal languages: trained on short strings and scored on longer ones, one task per file."""

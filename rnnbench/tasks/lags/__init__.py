@@ -1,0 +1,1 @@
+"""The long time lags of Hochreiter & Schmidhuber (1997), one task per file."""

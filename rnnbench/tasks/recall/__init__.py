@@ -1,0 +1,1 @@
+"""Recall: give back symbols that were read before, one task per file."""
