@@ -26,7 +26,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.records.files import as_arrow, read_file
+from rnnbench.records.files import as_arrow
+from rnnbench.records.reader import runs_table
 from rnnbench.records.schemas import VERSION
 
 HERE = Path(__file__).parent
@@ -39,6 +40,9 @@ SEGMENT = {"A": 20, "B": 100, "C": 4, "D": 300}
 """The same for rnnbench. It allocates its memory again for each segment, which in training has hundreds of steps."""
 PARTS = ("steps", "population", "lengths", "memory", "start")
 MATRIX = 3000
+MATMULS = {f"matmul, {name}": {"side": "matmul", "size": MATRIX, "library": name} for name in ("torch", "jax")}
+PAUSE = 0.5
+"""Seconds after which the threads of the side that was timed last have stopped waiting for more work."""
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 console = Console()
 
@@ -52,7 +56,8 @@ class Worker:
             [python, HERE / "worker.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         self.ask(**request)
-        self.packages = self.answer()["packages"]  # the worker answers once its side is built
+        built = self.answer()  # the worker answers once its side is built
+        self.packages, self.planned_bytes = built["packages"], built["planned_bytes"]
 
     def ask(self, **request: Any) -> None:
         """Sends a request without waiting for the answer."""
@@ -67,7 +72,8 @@ class Worker:
         return json.loads(line)
 
     def time(self, **request: Any) -> float:
-        """Returns the seconds that the requested steps take."""
+        """Returns the seconds that the requested steps take, after a pause."""
+        time.sleep(PAUSE)
         self.ask(**request)
         reply = self.answer()
         self.bytes = reply["bytes"]
@@ -102,6 +108,12 @@ def flops(cell: str, length: int, batch: int, hidden: int) -> float:
     return 3 * 2 * length * batch * GATES[cell] * hidden * (hidden + 2)
 
 
+def fastest_matmul(timed: dict[str, list[float]]) -> tuple[str, list[float]]:
+    """Returns which of `MATMULS` has the fastest median, and its FLOP/s in each round: the machine's peak."""
+    name = min(MATMULS, key=lambda name: statistics.median(timed[name]))
+    return name, [2 * MATRIX**3 / seconds for seconds in timed[name]]
+
+
 TORCH = {f"torch, {t} thread{'s' * (t > 1)}{', no mkldnn' * (not m)}": (t, m) for t in (1, 2) for m in (True, False)}
 
 
@@ -115,31 +127,32 @@ def steps(shapes: str, cells: list[str], rounds: int) -> list[dict[str, Any]]:
             sides, count = ("rnnbench", "flax", "torch"), STEPS[shape]
             counts = {"rnnbench": SEGMENT[shape], "flax": count}
             requests = {side: {"side": side, "steps": counts.get(side, count), **one} for side in sides}
-            with workers(matmul={"side": "matmul", "size": MATRIX}, **requests) as at:
-                timed = {"matmul": [], "rnnbench": [], "flax": [], **{name: [] for name in TORCH}}
+            with workers(**MATMULS, **requests) as at:
+                timed: dict[str, list[float]] = {}
                 for number in range(-1, rounds):  # the first round warms up
-                    seconds = {"matmul": at["matmul"].time(steps=1)}
+                    seconds = {name: at[name].time(steps=1) for name in MATMULS}
                     for side, n in counts.items():
                         seconds[side] = at[side].time(steps=n) / n
                     for name, (threads, mkldnn) in TORCH.items():
                         seconds[name] = at["torch"].time(steps=count, threads=threads, mkldnn=mkldnn) / count
                     if number >= 0:
                         for name, value in seconds.items():
-                            timed[name].append(value)
+                            timed.setdefault(name, []).append(value)
                 best = min(TORCH, key=lambda name: statistics.median(timed[name]))
-                ours, peak = timed["rnnbench"], [2 * MATRIX**3 / s for s in timed["matmul"]]
+                ours, (multiplier, peak) = timed["rnnbench"], fastest_matmul(timed)
                 rate = [flops(**one) / s for s in ours]
                 rows.append(
                     {
                         "shape": shape,
                         **one,
-                        "milliseconds": {n: spread([1e3 * s for s in v]) for n, v in timed.items() if n != "matmul"},
+                        "milliseconds": {n: spread([1e3 * s for s in v]) for n, v in timed.items() if n not in MATMULS},
                         "torch_best": best,
                         "times_torch": spread([t / s for t, s in zip(timed[best], ours, strict=True)]),
                         "times_flax": spread([f / s for f, s in zip(timed["flax"], ours, strict=True)]),
-                        "peak_gflops": spread([p / 1e9 for p in peak]),
+                        "peak_gflops": {multiplier: spread([p / 1e9 for p in peak])},
                         "share_of_peak": spread([r / p for r, p in zip(rate, peak, strict=True)]),
                         "megabytes": {side: at[side].bytes / 1e6 for side in sides},
+                        "planned_megabytes": at["rnnbench"].planned_bytes / 1e6,
                     }
                 )
             row = rows[-1]
@@ -168,6 +181,7 @@ def population(cells: list[str], rounds: int, members: int = 16) -> list[dict[st
                         name = "" if mkldnn else ", no mkldnn"
                         request = {"steps": 5 * count, "mkldnn": mkldnn}
                         rates[f"one process{name}"] = 5 * count / at["first"].time(threads=2, **request)
+                        time.sleep(PAUSE)
                         start = time.perf_counter()
                         for worker in (at["first"], at["second"]):
                             worker.ask(threads=1, **request)
@@ -266,7 +280,7 @@ def start(rounds: int) -> dict[str, Any]:
                 copy, source = many / f"run{number}", committed[number % len(committed)]
                 copy.mkdir(parents=True)
                 shutil.copy(source / "provenance.json", copy)
-                runs = read_file(source / "runs.arrow").slice(0, 1)
+                runs = runs_table(source).slice(0, 1)
                 own = runs.set_column(0, runs.schema.field("run_id"), pa.array([f"{number:012x}"]))
                 (copy / "runs.arrow").write_bytes(as_arrow(own, {"version": str(VERSION)}))
             reading = (
@@ -317,7 +331,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
             *times,
             *(f"{ratio['median']:.2f} ({ratio['min']:.2f}..{ratio['max']:.2f})" for ratio in ratios),
             f"{row['share_of_peak']['median']:.0%}",
-            " / ".join(f"{mb[side]:.0f}" for side in ("rnnbench", "torch", "flax")),
+            f"{mb['rnnbench']:.0f} ({row['planned_megabytes']:.0f}) / {mb['torch']:.0f} / {mb['flax']:.0f}",
         )
     return view
 

@@ -5,6 +5,9 @@ Reads JSON lines from standard input and answers each with one line. The first l
 adding problem: data, forward, backward, clipping, Adam.
 """
 
+import contextlib
+import ctypes
+import importlib
 import json
 import os
 import platform
@@ -14,13 +17,28 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 Run = Callable[..., None]
 CLIP, LEARNING_RATE = 1.0, 1e-3
 
 
-def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, **options: Any) -> tuple[Run, list[str]]:
+class Side(NamedTuple):
+    """One side of the comparison.
+
+    Attributes:
+        run: takes the requested number of training steps.
+        packages: the packages whose versions matter.
+        program: rnnbench's compiled program.
+    """
+
+    run: Run
+    packages: list[str]
+    program: Any = None
+
+
+def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, **options: Any) -> Side:
     """Builds the compiled segment that `rnnbench` trains with, without evaluation, on `devices` CPU devices."""
     import jax
 
@@ -37,6 +55,7 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
     ]
     configs = rnnbench.compose_sweep(*overrides)
     shared = program(configs)
+    shared.compile()
     states = shared.place([shared.init(config) for config in configs])
 
     def run(steps: int) -> None:
@@ -45,10 +64,10 @@ def rnnbench_side(cell: str, length: int, batch: int, hidden: int, steps: int, *
         assert scalars["loss"].shape == (len(configs), steps)
         jax.block_until_ready(states)
 
-    return run, ["jax", "jaxlib", "flax", "optax"]
+    return Side(run, ["jax", "jaxlib", "flax", "optax"], shared)
 
 
-def flax_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tuple[Run, list[str]]:
+def flax_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> Side:
     """Builds `flax.nnx.RNN`, `nnx.Optimizer` and a step under `nnx.jit`, as in Flax's documentation."""
     import jax
     import jax.numpy as jnp
@@ -91,15 +110,40 @@ def flax_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tupl
             loss = train_step(model, optimizer, step_key)
         loss.block_until_ready()
 
-    return run, ["jax", "jaxlib", "flax", "optax"]
+    return Side(run, ["jax", "jaxlib", "flax", "optax"])
 
 
-def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tuple[Run, list[str]]:
-    """Builds `torch.nn.RNN`, `LSTM` or `GRU` with time first, which is PyTorch's faster layout."""
+TORCH = {
+    "rnn": "torch.nn.RNN",
+    "irnn": "torch.nn.RNN",
+    "lstm": "torch.nn.LSTM",
+    "lstm_projected": "torch.nn.LSTM",
+    "gru": "torch.nn.GRU",
+    "antisymmetric": "torchrecurrent.AntisymmetricRNN",
+    "cornn": "torchrecurrent.coRNN",
+    "indrnn": "torchrecurrent.IndRNN",
+    "janet": "torchrecurrent.JANET",
+    "lem": "torchrecurrent.LEM",
+    "lstm_peephole": "torchrecurrent.PeepholeLSTM",
+    "mgu": "torchrecurrent.MGU",
+    "scrn": "torchrecurrent.SCRN",
+}
+"""What PyTorch has for a cell, with its own defaults but for the sizes and what `TORCH_OPTIONS` says."""
+
+TORCH_OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "irnn": lambda hidden: {"nonlinearity": "relu"},
+    "lstm_projected": lambda hidden: {"hidden_size": 2 * hidden, "proj_size": hidden},
+}
+
+
+def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> Side:
+    """Builds a layer of `TORCH` with time first, which is PyTorch's faster layout."""
     import torch
 
     warnings.filterwarnings("ignore", message="TF32 acceleration")  # irrelevant on a CPU
-    rnn = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](2, hidden)
+    package, _, name = TORCH[cell].rpartition(".")
+    layer = getattr(importlib.import_module(package), name)
+    rnn = layer(**{"input_size": 2, "hidden_size": hidden, **TORCH_OPTIONS.get(cell, lambda _: {})(hidden)})
     readout = torch.nn.Linear(hidden, 1)
     params = [*rnn.parameters(), *readout.parameters()]
     optimizer = torch.optim.Adam(params, lr=LEARNING_RATE)
@@ -123,28 +167,54 @@ def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> tup
             for _ in range(steps):
                 step()
 
-    return run, ["torch"]
+    return Side(run, ["torch", package.partition(".")[0]])
 
 
-def matmul_side(size: int, **_: Any) -> tuple[Run, list[str]]:
-    """Builds a large float32 matmul on all cores, which measures the machine's peak."""
-    import torch
+def matmul_side(size: int, library: str = "torch", **_: Any) -> Side:
+    """Builds a large float32 matmul on all cores, which measures the machine's peak, in torch or jax.
 
-    left = torch.rand(size, size)
+    Which library comes nearest to the peak depends on the processor.
+    """
+    if library == "torch":
+        import torch
+
+        left = torch.rand(size, size)
+
+        def once() -> None:
+            left @ left
+
+    else:
+        import jax
+
+        drawn = jax.random.normal(jax.random.key(0), (size, size))
+        multiply = jax.jit(lambda x: x @ x)
+
+        def once() -> None:
+            multiply(drawn).block_until_ready()
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            left @ left
+            once()
 
-    return run, ["torch"]
+    return Side(run, [library])
 
 
 SIDES = {"rnnbench": rnnbench_side, "flax": flax_side, "torch": torch_side, "matmul": matmul_side}
 
 
 def peak_memory() -> int:
-    """Returns the largest resident size of this process so far, in bytes."""
+    """Returns the largest resident size of this process, since `forget_peak` where that works, in bytes."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak() -> None:
+    """Lets the peak be that of what follows, without what the process needed earlier, such as for compiling (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def main() -> None:
@@ -152,13 +222,15 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     sys.stdout = sys.stderr  # so that nothing a library prints is taken for an answer
     request = json.loads(sys.stdin.readline())
-    run, packages = SIDES[request.pop("side")](**request)
-    before = peak_memory()
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-    print(json.dumps({"packages": versions}), file=answers, flush=True)
+    side = SIDES[request.pop("side")](**request)
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in side.packages}}
+    planned = None if side.program is None else 1e6 * side.program.megabytes
+    print(json.dumps({"packages": versions, "planned_bytes": planned}), file=answers, flush=True)
     for line in sys.stdin:
+        forget_peak()
+        before = peak_memory()
         start = time.perf_counter()
-        run(**json.loads(line))
+        side.run(**json.loads(line))
         seconds = time.perf_counter() - start
         print(json.dumps({"seconds": seconds, "bytes": peak_memory() - before}), file=answers, flush=True)
 

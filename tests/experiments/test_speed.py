@@ -1,24 +1,15 @@
 """experiments/speed: its sides run, and its figure shows its results. The tests do not check how fast they are."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.helpers import load_script
+
 STUDY = Path(__file__).parents[2] / "experiments" / "speed"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"speed_{name}", STUDY / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -42,8 +33,10 @@ def test_every_side_takes_the_steps_it_is_asked_for(side: str, cell: str, option
     )
     assert done.returncode == 0, done.stderr
     ready, timed = map(json.loads, done.stdout.splitlines())
-    assert set(ready) == {"packages"}
+    assert set(ready) == {"packages", "planned_bytes"}
+    assert (ready["planned_bytes"] is not None) == (side == "rnnbench")
     assert timed["seconds"] > 0
+    assert timed["bytes"] >= 0
 
 
 def test_every_probe_is_timed() -> None:
@@ -58,12 +51,25 @@ def test_every_probe_is_timed() -> None:
 
 def test_flops_are_those_of_the_matmuls() -> None:
     """Forward: T x batch x (hidden + 2 inputs) x gates x hidden multiplications and additions. Backward: twice that."""
-    assert load("benchmark").flops("lstm", 5, 3, 2) == 3 * 2 * 5 * 3 * (2 + 2) * 4 * 2
+    assert load_script(STUDY / "benchmark.py").flops("lstm", 5, 3, 2) == 3 * 2 * 5 * 3 * (2 + 2) * 4 * 2
+
+
+def test_a_profile_says_what_a_cells_step_takes() -> None:
+    """A projected LSTM: gates twice as wide as h, from 2 inputs and h, and a projection back to h."""
+    script = "import cells, json; print(json.dumps(cells.profile('lstm_projected', (6, 3, 4))))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=STUDY, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["flops"] == 3 * 2 * 6 * 3 * ((2 + 4) * 4 * 8 + 8 * 4)
+    assert 0 < found["share_in_matmuls"] < 1
+    assert found["kernels"] > 4
 
 
 def test_the_figure_shows_the_committed_results() -> None:
     results = json.loads((STUDY / "results.json").read_text())
-    figure = load("figure").speed(results)
+    figure = load_script(STUDY / "figure.py").speed(results)
     rows = results["steps"]["results"]
     for axes, key, scale in zip(figure.axes, ("times_torch", "share_of_peak"), (1, 100), strict=True):
         heights = [patch.get_height() for patch in axes.patches]
