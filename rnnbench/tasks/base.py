@@ -60,8 +60,9 @@ class Task(abc.ABC):
         causal: whether later inputs contain the answers, as in language modelling: then no model may read backwards.
         score: name of the metric by which runs are compared.
         score_goal: whether a higher score is better ("max") or a lower one ("min").
-        breakdowns: names of integers in `Example.info`. At every evaluation, the mean test score is recorded for each
-            of their values in the table `scores`; for `distance`, in the bins 1-2, 3-4, 5-8, 9-16, ...
+        breakdowns: names of integers in `Example.info`, one for an example, or `(answers,)` for its answers (see
+            `answer_scores`). At every evaluation, the mean test score is recorded for each of their values in the table
+            `scores`; for `distance` and `length`, in the bins 1-2, 3-4, 5-8, 9-16, ...
     """
 
     length: int
@@ -85,6 +86,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def metrics(self, outputs: Outputs, example: Example) -> dict[str, Float[Array, ""]]:
         """Returns the metrics of one example by name, including `self.score`."""
+
+    def answer_scores(self, outputs: Outputs, example: Example) -> Float[Array, " answers"]:
+        """Returns the score of each answer of one example, in the order of the breakdowns that differ between them.
+
+        Only a task with such a breakdown needs this: one whose integers in `info` are an array.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: its answers are not scored one by one")
 
     @abc.abstractmethod
     def chance(self) -> dict[str, float]:

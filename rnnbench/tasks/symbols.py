@@ -78,6 +78,20 @@ class SequenceLabelling(SymbolTask):
             "all_right": jnp.float32(jnp.all(right | ~scored)),
         }
 
+    def answer_scores(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, " answers"]:
+        """Returns whether each answer is right, in the order of the steps.
+
+        Raises:
+            ValueError: no breakdown says how many answers every example has.
+        """
+        counts = {len(example.info[by]) for by in self.breakdowns if example.info[by].ndim}
+        if len(counts) != 1:
+            raise ValueError(
+                f"breakdowns: expected as many integers in each as there are answers, got {sorted(counts)}"
+            )
+        [steps] = jnp.nonzero(example.info["scored"], size=counts.pop())
+        return jnp.float32(jnp.argmax(outputs[steps], axis=-1) == example.targets[steps])
+
     def read_targets(self, example: Example) -> list[str]:
         steps = zip(example.targets[example.mask], example.info["scored"][example.mask], strict=True)
         return [self.answers[target] if scored else "" for target, scored in steps]

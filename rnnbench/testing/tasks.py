@@ -29,7 +29,8 @@ def check_task(task: Task) -> None:
     - the same key draws the same example and different keys draw different ones, also under `jax.jit` and `jax.vmap`;
     - inputs, targets and mask have the right shapes, types and ranges;
     - the loss and its gradient are finite and do not depend on padded steps;
-    - the score is one of the metrics, and every name in `breakdowns` is in `info`;
+    - the score is one of the metrics, every name in `breakdowns` is in `info`, and the mean of the answers' scores, if
+      there are any, is that of the example;
     - the test set is the same at every call;
     - outputs that ignore the inputs do not beat `chance()`, and do not count as solved;
     - the sentences of a `SentenceTask` match its inputs.
@@ -188,6 +189,25 @@ def _check_metrics(task: Task, batch: Example) -> None:
             np.issubdtype(batch.info[name].dtype, np.integer),
             task,
             f"breakdowns: {name!r} must be an integer in info, got {batch.info[name].dtype}",
+        )
+    by_answer = {name: batch.info[name].shape for name in task.breakdowns if batch.info[name].ndim > 1}
+    if by_answer:
+        _require(
+            type(task).answer_scores is not Task.answer_scores,
+            task,
+            f"breakdowns: {next(iter(by_answer))!r} differs between the answers of an example, so define answer_scores",
+        )
+        answers = jax.jit(jax.vmap(task.answer_scores))(_some_outputs(task), batch)
+        for name, shape in by_answer.items():
+            _require(
+                answers.shape == shape,
+                task,
+                f"answer_scores: expected {shape[1:]}, as {name!r} in info, got {answers.shape[1:]}",
+            )
+        _require(
+            np.allclose(answers.mean(axis=1), metrics[task.score], atol=1e-5),
+            task,
+            f"answer_scores: their mean is not the score {task.score!r}",
         )
 
 

@@ -278,23 +278,28 @@ class Program:
 
         return jax.tree.map(reshape, batch)
 
-    def evaluate(self, states: RunState) -> dict[str, np.ndarray]:
-        """Returns test metrics and loss of every example, each `(members, examples)`."""
-        size = self.config.train.test_size
-        metrics = distributed.fetch(self._evaluate_chunks(self._members(states), self._test_chunks))
-        return {name: values.reshape(self.members, -1)[:, :size] for name, values in metrics.items()}
+    def evaluate(self, states: RunState) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Returns test metrics and loss of every example, each `(members, examples)`, and the scores of its answers.
+
+        These are `(members, examples, answers)`, or None if no breakdown of the task needs them.
+        """
+        size = len(self.test_sets[0].mask)  # a task with a fixed test set may have more or fewer than were asked for
+        found = distributed.fetch(self._evaluate_chunks(self._members(states), self._test_chunks))
+        return jax.tree.map(lambda values: values.reshape(self.members, -1, *values.shape[3:])[:, :size], found)
 
     def _members(self, states: RunState) -> tuple[PyTree, PyTree, Array]:
         """Returns what a measurement needs from each member: parameters, numbers, and the index of its task."""
         return states.params, states.numbers, self._which
 
-    def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> dict[str, Array]:
+    def _evaluate(self, member: tuple[PyTree, Numbers, Array], sets: Example) -> tuple[dict[str, Array], Array | None]:
         params, numbers, which = member
         task, model = self._task(numbers), self.builder.model(params, numbers)
 
-        def of_chunk(batch: Example) -> dict[str, Array]:
+        def of_chunk(batch: Example) -> tuple[dict[str, Array], Array | None]:
             outputs = model(batch.inputs, batch.mask)[0]
-            return {"loss": jax.vmap(task.loss)(outputs, batch), **jax.vmap(task.metrics)(outputs, batch)}
+            by_answer = any(batch.info[by].ndim > 1 for by in task.breakdowns)
+            answers = jax.vmap(task.answer_scores)(outputs, batch) if by_answer else None
+            return {"loss": jax.vmap(task.loss)(outputs, batch), **jax.vmap(task.metrics)(outputs, batch)}, answers
 
         return lax.map(of_chunk, jax.tree.map(lambda x: x[which], sets))
 

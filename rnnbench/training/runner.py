@@ -261,7 +261,7 @@ class Session:
         runs, every = self.runs_table, self.config.train.log_every
         began = runs.left()
         runs.diverge(distributed.fetch(states.diverged_at).tolist())
-        tests = self.program.evaluate(states)
+        tests, answers = self.program.evaluate(states)
         summaries = self._summaries(tests)
         runs.diverge([step if not np.isfinite(loss) else -1 for loss in tests["loss"].mean(axis=1)])
         done = [row["diverged_at"] or step for row in runs.rows]
@@ -273,7 +273,7 @@ class Session:
         found = tables.merged(
             {
                 "metrics": trained,
-                "scores": tables.scores(tests, self.program.tasks, self.program.test_sets, ids, step),
+                "scores": tables.scores(tests, answers, self.program.tasks, self.program.test_sets, ids, step),
             },
             {"metrics": tables.evaluation_metrics(summaries, ids, step)},
             *self._measure(self.at_evaluation, step, states, ids),

@@ -72,6 +72,7 @@ def evaluation_metrics(summaries: Sequence[Mapping[str, float]], run_ids: Sequen
 
 def scores(
     tests: Mapping[str, Float[np.ndarray, "members size"]],
+    answers: Float[np.ndarray, "members size answers"] | None,
     tasks: Sequence[Task],
     test_sets: Sequence[Example],
     run_ids: Sequence[str | None],
@@ -81,6 +82,7 @@ def scores(
 
     Args:
         tests: metrics of every example of the test set.
+        answers: the score of every answer, if a breakdown differs between the answers of an example.
         tasks: the members' tasks.
         test_sets: the members' test sets, as NumPy arrays.
         run_ids: the members' run ids; None for a member that is not recorded.
@@ -90,9 +92,12 @@ def scores(
     for i, (task, test_set, run_id) in enumerate(zip(tasks, test_sets, run_ids, strict=True)):
         if run_id is None:
             continue
-        values = tests[task.score][i]
         for by in task.breakdowns:
             where = np.asarray(test_set.info[by])
+            values = tests[task.score][i]
+            if where.ndim > 1:
+                assert answers is not None, "or the task would have no such breakdown"
+                values = answers[i]
             for low, high in bins(where, logarithmic=by in ("distance", "length")):
                 inside = values[(where >= low) & (where <= high)]
                 about = {"run_id": run_id, "step": step, "metric": task.score, "by": by, "low": low, "high": high}
@@ -100,7 +105,7 @@ def scores(
     return make_table(SCHEMAS["scores"], parts)
 
 
-def bins(values: Int[np.ndarray, " size"], *, logarithmic: bool) -> list[tuple[int, int]]:
+def bins(values: Int[np.ndarray, "..."], *, logarithmic: bool) -> list[tuple[int, int]]:
     """Returns the inclusive bins that contain values: 1-2, 3-4, 5-8, ... if logarithmic, otherwise one per value."""
     present = np.unique(values).tolist()
     if not logarithmic:

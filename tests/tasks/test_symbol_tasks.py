@@ -226,6 +226,56 @@ def test_a_program_that_reads_the_inputs_is_always_right(name: str) -> None:
     assert check_oracle(task, answer)[task.score] == 1
 
 
+def distances(memory: list[int], answers: list[int]) -> list[int]:
+    return [answer - place for place, answer in zip(memory, answers, strict=True)]
+
+
+def of_memory(words: Words, order: Callable[[list[int]], list[int]] = list) -> list[int]:
+    """Returns the distances of a task that recalls what it read before `:`, if it does so in an order of the places."""
+    asked = words.index(":")
+    memory = [step for step in range(asked) if words[step] != "."]
+    return distances(order(memory), [*range(asked, asked + len(memory))])
+
+
+def of_queries(words: Words) -> list[int]:
+    queries = [step for step, word in enumerate(words) if word in words[:step] and word.startswith("k")]
+    return distances([words.index(words[step]) + 1 for step in queries], queries)
+
+
+BY_ANSWER: dict[str, dict[str, Callable[[Words], list[int]]]] = {
+    "reverse": {"distance": lambda words: of_memory(words, lambda memory: memory[::-1])},
+    "sorting": {"rank": lambda words: [1, 2, 3, 4, 5]},
+    "selective_copy": {"distance": of_memory},
+    "associative_recall": {"distance": of_queries},
+    "compression": {"place": lambda words: [int(word[1:]) for word in words if word.startswith("@")]},
+    "echo": {"distance": lambda words: [5]},
+    "n_back": {"distance": lambda words: [5]},
+}
+
+
+@pytest.mark.parametrize("name", BY_ANSWER)
+def test_breakdowns_follow_from_what_a_person_reads(name: str) -> None:
+    task = CASES[name].task
+    assert task.breakdowns == (*BY_ANSWER[name],)
+    for by, expected in BY_ANSWER[name].items():
+        for seed in range(20):
+            example = jax.tree.map(np.asarray, task.example(jax.random.key(seed)))
+            words = task.read_inputs(example.inputs[example.mask])["inputs"]
+            assert np.atleast_1d(example.info[by]).tolist() == expected(words)
+
+
+def test_answers_are_scored_in_the_order_of_their_breakdown() -> None:
+    """Outputs that are wrong at one query are wrong in the score of this query only."""
+    task = CASES["associative_recall"].task
+    for seed in range(20):
+        example = task.example(jax.random.key(seed))
+        steps = np.flatnonzero(example.info["scored"])
+        right = jax.nn.one_hot(example.targets, task.out_features)
+        for wrong, step in enumerate(steps):
+            outputs = right.at[step].multiply(-1)
+            assert task.answer_scores(outputs, example).tolist() == [float(other != wrong) for other in range(3)]
+
+
 @each
 def test_no_shortcut_solves_it(name: str) -> None:
     check_shortcuts(CASES[name].task, CASES[name].solved_by)

@@ -64,6 +64,11 @@ def overridden(**methods):
     return type("Overridden", (Recall,), methods)
 
 
+def by_answer(scores):
+    """Returns `Recall` with two distances for its answers, which `scores` scores."""
+    return type("ByAnswer", (changed(info=lambda key: {"distance": jnp.int32([1, 3])}),), {"answer_scores": scores})
+
+
 draws = np.random.default_rng(0)
 
 BROKEN = {
@@ -87,6 +92,13 @@ BROKEN = {
     "targets: expected classes from 0 to out_features - 1 = 1, got 2 to 2": changed(targets=lambda key: jnp.int32(2)),
     "breakdowns: 'distance' is not in info": changed(info=lambda key: {}),
     "breakdowns: 'distance' must be an integer": changed(info=lambda key: {"distance": jnp.float32(1)}),
+    "breakdowns: 'distance' differs between the answers of an example, so define answer_scores": changed(
+        info=lambda key: {"distance": jnp.int32([3, 3])}
+    ),
+    r"answer_scores: expected \(2,\), as 'distance' in info, got \(3,\)": by_answer(
+        lambda self, outputs, example: jnp.full(3, self.metrics(outputs, example)["accuracy"])
+    ),
+    "answer_scores: their mean is not the score 'accuracy'": by_answer(lambda self, outputs, example: jnp.ones(2)),
     "score_goal: expected 'max' or 'min', got 'most'": overridden(score_goal="most"),
     "loss: not finite": overridden(loss=lambda self, outputs, example: jnp.log(-jnp.sum(outputs**2))),
     "loss: its gradient is zero": overridden(loss=lambda self, outputs, example: 0 * jnp.sum(outputs)),

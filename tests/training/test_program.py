@@ -27,7 +27,7 @@ def train(configs: list[Config], devices: int, segments: int = 2) -> tuple[Progr
     for _ in range(segments):
         states, scalars = shared.segment(states)
         rows.append(jax.device_get(scalars))
-    tests = {f"test.{name}": values for name, values in shared.evaluate(states).items()}
+    tests = {f"test.{name}": values for name, values in shared.evaluate(states)[0].items()}
     return shared, {name: np.concatenate([row[name] for row in rows], axis=1) for name in rows[0]} | tests
 
 
@@ -199,7 +199,7 @@ def test_members_that_do_not_divide_evenly(compose: Compose, members: int) -> No
         for _ in range(2):
             states, scalars = each.segment(states)
         flow = np.stack([of[0, "h"] for of in each.measure(GradientFlow(), states, 4)])
-        results.append((scalars["loss"], each.evaluate(states)["loss"], flow, states.step))
+        results.append((scalars["loss"], each.evaluate(states)[0]["loss"], flow, states.step))
     for several, one in zip(*results, strict=True):
         np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
         assert len(several) == members

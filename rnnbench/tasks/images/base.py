@@ -41,7 +41,8 @@ class ImageClassification(Task):
 
     Read by pixel, each step is a pixel with its channels, from the upper left, row by row; read by row, each step is a
     row. Training draws images with replacement; the test set is all test images, whatever its size is said to be. The
-    loss is the cross-entropy of the output after the last step, in nats; `accuracy` is the share of right answers.
+    loss is the cross-entropy of the output after the last step, in nats; `accuracy` is the share of right answers,
+    which `label`, the number of the right class, breaks down.
     Chance: always naming the most frequent class of the test set, or the classes' frequencies.
 
     Attributes:
@@ -49,6 +50,7 @@ class ImageClassification(Task):
         test: the images of the test set.
     """
 
+    breakdowns = ("label",)
     last_step_only = True
     score: ClassVar[str] = "accuracy"
     score_goal: ClassVar[Literal["max", "min"]] = "max"
@@ -90,11 +92,12 @@ class ImageClassification(Task):
 
     def _read(self, kind: Literal["training", "test"], image: Int[Array, ""]) -> Example:
         images = self.training if kind == "training" else self.test
+        label = jnp.asarray(images.labels, jnp.int32)[image]
         return Example(
             inputs=jnp.asarray(self._pixels[kind])[image].astype(jnp.float32) / self.white,
-            targets=jnp.asarray(images.labels, jnp.int32)[image],
+            targets=label,
             mask=jnp.ones(self.length, bool),
-            info={},
+            info={"label": label},
         )
 
     def loss(self, outputs: Float[Array, " out"], example: Example) -> Float[Array, ""]:

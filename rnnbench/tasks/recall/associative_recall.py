@@ -19,7 +19,8 @@ class AssociativeRecall(SequenceLabelling):
     A state of fixed size can hold only so many pairs, whatever the distance. Each key is asked for once, more often
     soon than late: of the slots that are left, the query of a key falls in slot i with a probability proportional to
     (i + 1)^(power - 1), after Arora et al. 2023, who call the task "multi-query associative recall". The loss is the
-    mean cross-entropy at the queries, in nats; `accuracy` is the share of them that is right.
+    mean cross-entropy at the queries, in nats; `accuracy` is the share of them that is right, which `distance`, from a
+    value to the query of its key, breaks down.
     Chance: accuracy 1 / values. A model that remembers which values came, but not for which keys, is right about once
     in `pairs` queries, so this is not the level to beat if `pairs` is small. Solved: accuracy of at least .99.
 
@@ -33,6 +34,8 @@ class AssociativeRecall(SequenceLabelling):
     Raises:
         ValueError: a number is too small or too large.
     """
+
+    breakdowns = ("distance",)
 
     def __init__(self, length: int = 64, pairs: int = 4, keys: int = 32, values: int = 32, power: float = 0.01) -> None:
         for name, value, smallest in (
@@ -64,9 +67,14 @@ class AssociativeRecall(SequenceLabelling):
         inputs = jnp.zeros(self.length, keys.dtype).at[:start:2].set(keys)
         inputs = inputs.at[1:start:2].set(values + 1 + self.keys).at[places].set(keys)
         steps = jnp.arange(self.length)
+        distance = places - jnp.arange(1, start, 2)
         return Example(
             inputs=inputs,
             targets=jnp.zeros_like(inputs).at[places].set(values),
             mask=jnp.ones(self.length, bool),
-            info={"scored": jnp.zeros(self.length, bool).at[places].set(True), "cue": steps < start},
+            info={
+                "scored": jnp.zeros(self.length, bool).at[places].set(True),
+                "cue": steps < start,
+                "distance": distance[jnp.argsort(places)],
+            },
         )

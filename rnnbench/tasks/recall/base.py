@@ -16,8 +16,8 @@ BLANK, ASK = 0, 1
 class Recitation(SequenceLabelling):
     """Base class of tasks that read `symbols`, one a step, and then write as many, asked for by `:`.
 
-    A subclass says in `answer` what is to be written. Only these steps count in the loss and in the scores; the answer
-    to the first comes at `:` itself.
+    A subclass says in `answer` what is to be written, and in `about_answers` what breaks the score down. Only these
+    steps count in the loss and in the scores; the first answer comes at `:` itself.
 
     Attributes:
         memory: number of symbols to remember.
@@ -46,6 +46,10 @@ class Recitation(SequenceLabelling):
     def answer(self, memory: Int[Array, " symbols"]) -> Int[Array, " symbols"]:
         """Returns what is to be written after reading the symbols, which are numbered from 0."""
 
+    @abc.abstractmethod
+    def about_answers(self) -> dict[str, Int[Array, " symbols"]]:
+        """Returns an integer for each answer, in the order in which they are written, for each of the `breakdowns`."""
+
     def example(self, key: PRNGKeyArray) -> Example:
         memory = jax.random.randint(key, (self.memory,), 0, self.alphabet)
         asked = jnp.zeros_like(memory).at[0].set(ASK)
@@ -54,7 +58,7 @@ class Recitation(SequenceLabelling):
             inputs=jnp.concatenate([memory + 2, asked]),
             targets=jnp.concatenate([jnp.zeros_like(memory), self.answer(memory)]),
             mask=jnp.ones(self.length, bool),
-            info={"scored": is_answer, "cue": ~is_answer},
+            info={"scored": is_answer, "cue": ~is_answer, **self.about_answers()},
         )
 
 

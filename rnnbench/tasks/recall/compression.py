@@ -19,7 +19,7 @@ class Compression(SequenceLabelling):
 
     All symbols must be in the state at once, each at its place; reading them off in their order, as copying allows,
     does not help. The loss is the mean cross-entropy of the answers, in nats; `accuracy` is the share of them that is
-    right.
+    right, which `place`, the place that is asked for, breaks down.
     Chance: accuracy 1 / alphabet. Solved: accuracy of at least .99.
 
     After the compression task of MAD (Poli et al. 2024), which reads each place off the last state by a perceptron that
@@ -32,6 +32,8 @@ class Compression(SequenceLabelling):
     Raises:
         ValueError: a number is too small.
     """
+
+    breakdowns = ("place",)
 
     def __init__(self, symbols: int = 16, alphabet: int = 8) -> None:
         for name, value, smallest in (("symbols", symbols, 1), ("alphabet", alphabet, 2)):
@@ -51,5 +53,5 @@ class Compression(SequenceLabelling):
             inputs=jnp.concatenate([memory, self.alphabet + order]),
             targets=jnp.concatenate([jnp.zeros_like(memory), memory[order]]),
             mask=jnp.ones(self.length, bool),
-            info={"scored": is_answer, "cue": ~is_answer},
+            info={"scored": is_answer, "cue": ~is_answer, "place": order},
         )

@@ -18,7 +18,8 @@ class Echo(SequenceLabelling):
         targets        b a c a
 
     The state must hold `delay` + 1 symbols and shift them at every step. The loss is the mean cross-entropy of the
-    steps that have an answer, in nats; `accuracy` is the share of them that is right.
+    steps that have an answer, in nats; `accuracy` is the share of them that is right. `distance`, the same for all, is
+    `delay`.
     Chance: accuracy 1 / alphabet. Solved: accuracy of at least .99.
 
     A delay line is the oldest test of short-term memory (Jaeger 2002).
@@ -31,6 +32,8 @@ class Echo(SequenceLabelling):
     Raises:
         ValueError: a number is too small.
     """
+
+    breakdowns = ("distance",)
 
     def __init__(self, length: int = 64, delay: int = 8, alphabet: int = 4) -> None:
         for name, value, smallest in (("delay", delay, 1), ("length", length, delay + 1), ("alphabet", alphabet, 2)):
@@ -46,5 +49,5 @@ class Echo(SequenceLabelling):
             inputs=symbols,
             targets=jnp.roll(symbols, self.delay),
             mask=jnp.ones(self.length, bool),
-            info={"scored": jnp.arange(self.length) >= self.delay},
+            info={"scored": jnp.arange(self.length) >= self.delay, "distance": jnp.int32(self.delay)},
         )

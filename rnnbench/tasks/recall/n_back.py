@@ -18,7 +18,7 @@ class NBack(SequenceLabelling):
         targets      = ! = =
 
     It is the same with probability 1/2, otherwise any other. The loss is the mean cross-entropy of the steps that have
-    an answer, in nats; `accuracy` is the share of them that is right.
+    an answer, in nats; `accuracy` is the share of them that is right. `distance`, the same for all, is `back`.
     Chance: accuracy 1/2. Solved: accuracy of at least .99.
 
     A test of human working memory (Kirchner 1958).
@@ -31,6 +31,8 @@ class NBack(SequenceLabelling):
     Raises:
         ValueError: a number is too small.
     """
+
+    breakdowns = ("distance",)
 
     def __init__(self, length: int = 64, back: int = 4, alphabet: int = 8) -> None:
         for name, value, smallest in (("back", back, 1), ("length", length, back + 1), ("alphabet", alphabet, 2)):
@@ -52,5 +54,5 @@ class NBack(SequenceLabelling):
             inputs=symbols,
             targets=jnp.int32(same.reshape(-1)[: self.length]),
             mask=jnp.ones(self.length, bool),
-            info={"scored": jnp.arange(self.length) >= self.back},
+            info={"scored": jnp.arange(self.length) >= self.back, "distance": jnp.int32(self.back)},
         )

@@ -19,7 +19,7 @@ class SelectiveCopy(SequenceLabelling):
 
     The places are drawn anew each time, so what is remembered must depend on what is read; in the copy memory task, it
     may depend on the time alone. The loss is the mean cross-entropy of the recalled symbols, in nats; `accuracy` is the
-    share of them that is right.
+    share of them that is right, which `distance`, from a symbol to its recall, breaks down.
     Chance: accuracy 1 / alphabet. Solved: accuracy of at least .99.
 
     After Gu & Dao 2023 (16 symbols among 4,096 steps) and Jing et al. 2019.
@@ -32,6 +32,8 @@ class SelectiveCopy(SequenceLabelling):
     Raises:
         ValueError: a number is too small, or `length` smaller than `symbols`.
     """
+
+    breakdowns = ("distance",)
 
     def __init__(self, length: int = 64, symbols: int = 8, alphabet: int = 8) -> None:
         for name, value, smallest in (("symbols", symbols, 1), ("length", length, symbols), ("alphabet", alphabet, 2)):
@@ -53,5 +55,9 @@ class SelectiveCopy(SequenceLabelling):
             inputs=inputs,
             targets=jnp.zeros_like(inputs).at[self.scattered :].set(memory),
             mask=jnp.ones(self.length, bool),
-            info={"scored": is_answer, "cue": inputs > ASK},
+            info={
+                "scored": is_answer,
+                "cue": inputs > ASK,
+                "distance": self.scattered + jnp.arange(self.memory) - places,
+            },
         )

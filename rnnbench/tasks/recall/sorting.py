@@ -16,7 +16,8 @@ class Sorting(Recitation):
         targets          0 3 3 7
 
     How often each number came is enough to know; their order is not needed. The loss is the mean cross-entropy of what
-    is written, in nats; `accuracy` is the share of it that is right.
+    is written, in nats; `accuracy` is the share of it that is right, which `rank`, from the smallest number to the
+    largest, breaks down.
     Chance: the accuracy of naming the most probable number at each place (an order statistic of evenly distributed
     numbers), .53 for 20 of 8: the first are small and the last are large. Solved: accuracy of at least .99.
 
@@ -30,11 +31,16 @@ class Sorting(Recitation):
         ValueError: a number is too small.
     """
 
+    breakdowns = ("rank",)
+
     def __init__(self, symbols: int = 20, alphabet: int = 8) -> None:
         super().__init__(symbols, alphabet, [str(number) for number in range(alphabet)])
 
     def answer(self, memory: Int[Array, " symbols"]) -> Int[Array, " symbols"]:
         return jnp.sort(memory)
+
+    def about_answers(self) -> dict[str, Int[Array, " symbols"]]:
+        return {"rank": jnp.arange(self.memory) + 1}
 
     def chance(self) -> dict[str, float]:
         probabilities = np.diff(self._at_most(), axis=1, prepend=0.0)
