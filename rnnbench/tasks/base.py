@@ -1,6 +1,7 @@
 """What a task is: it draws an example from a key, and defines its loss, its metrics and its chance level."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
@@ -31,6 +32,11 @@ Outputs = Float[Array, "time out"] | Float[Array, " out"]
 
 TEST_SEED = 0x7E57
 """Seed of every generated test set. All runs share it, so that their scores are paired."""
+
+
+def fixed_batch(example: Callable[[PRNGKeyArray], Example], size: int) -> Example:
+    """Returns a batch of `size` examples that is the same at every call, each drawn by `example` from its own key."""
+    return jax.jit(jax.vmap(example))(jax.random.split(jax.random.key(TEST_SEED), size))
 
 
 class Task(abc.ABC):
@@ -109,8 +115,7 @@ class Task(abc.ABC):
         (from a finite set of images, say), and return examples that training never draws. Scores are broken down and
         compared example by example, so their order must be fixed too.
         """
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(self.example))(keys)
+        return fixed_batch(self.example, size)
 
     def probe_set(self, size: int) -> Example:
         """Returns the probe batch: `size` examples, the same at every call, on which gradients are traced back in time.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example, GrowingTask
+from rnnbench.tasks.base import TEST_SEED, Example, GrowingTask, fixed_batch
 from rnnbench.tasks.bins import bin_ends, reach
 from rnnbench.tasks.symbols import SymbolTask
 
@@ -82,8 +82,7 @@ class VariableLength(GrowingTask, SymbolTask):
 
     def probe_set(self, size: int) -> Example:
         """Returns examples of the largest length in training."""
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(lambda key: self._of_length(key, jnp.int32(self.length), self.length)))(keys)
+        return fixed_batch(lambda key: self._of_length(key, jnp.int32(self.length), self.length), size)
 
     def over_test_lengths(self, value: Callable[[int], float]) -> float:
         """Returns the mean of a function of the length over the lengths of the test set."""

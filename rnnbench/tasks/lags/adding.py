@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example
+from rnnbench.tasks.base import Example, fixed_batch
 from rnnbench.tasks.lags.marked import TOLERANCE, MarkedNumbers
 
 
@@ -70,8 +70,7 @@ class Adding(MarkedNumbers):
         """Returns the first examples of the test set; in the form "1997", all of the smallest length."""
         if self.form == "halves":
             return super().probe_set(size)
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(lambda key: self._original(key, longest=self.shortest)))(keys)
+        return fixed_batch(lambda key: self._original(key, longest=self.shortest), size)
 
     def _original(self, key: PRNGKeyArray, longest: int | None = None) -> Example:
         values_key, length_key, first_key, second_key = jax.random.split(key, 4)

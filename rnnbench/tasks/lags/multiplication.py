@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example
+from rnnbench.tasks.base import Example, fixed_batch
 from rnnbench.tasks.lags.marked import MarkedNumbers
 
 
@@ -48,8 +48,7 @@ class Multiplication(MarkedNumbers):
 
     def probe_set(self, size: int) -> Example:
         """Returns sequences of the smallest length."""
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(lambda key: self._of_length(key, jnp.int32(self.shortest))))(keys)
+        return fixed_batch(lambda key: self._of_length(key, jnp.int32(self.shortest)), size)
 
     def _of_length(self, key: PRNGKeyArray, length: Int[Array, ""]) -> Example:
         values_key, first_key, second_key = jax.random.split(key, 3)

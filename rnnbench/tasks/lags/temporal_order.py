@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example
+from rnnbench.tasks.base import Example, fixed_batch
 from rnnbench.tasks.symbols import SequenceClassification
 
 WINDOWS = {2: ((0.1, 0.2), (0.5, 0.6)), 3: ((0.1, 0.2), (0.33, 0.43), (0.66, 0.76))}
@@ -57,8 +57,7 @@ class TemporalOrder(SequenceClassification):
 
     def probe_set(self, size: int) -> Example:
         """Returns sequences of the smallest length."""
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(lambda key: self._of_length(key, jnp.int32(self.shortest))))(keys)
+        return fixed_batch(lambda key: self._of_length(key, jnp.int32(self.shortest)), size)
 
     def _of_length(self, key: PRNGKeyArray, length: Int[Array, ""]) -> Example:
         place_key, symbol_key, distractor_key = jax.random.split(key, 3)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example, Task
+from rnnbench.tasks.base import Example, Task, fixed_batch
 
 
 class TwoSequence(Task):
@@ -80,7 +80,7 @@ class TwoSequence(Task):
             length_key, key = jax.random.split(key)
             return self._of_length(key, jax.random.randint(length_key, (), self.shortest, longest + 1))
 
-        return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(TEST_SEED), size))
+        return fixed_batch(one, size)
 
     def _of_length(self, key: PRNGKeyArray, length: Int[Array, ""]) -> Example:
         class_key, noise_key = jax.random.split(key)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import TEST_SEED, Example, GrowingTask
+from rnnbench.tasks.base import Example, GrowingTask, fixed_batch
 from rnnbench.tasks.recall.base import ASK, letters
 from rnnbench.tasks.symbols import SequenceLabelling
 
@@ -48,8 +48,7 @@ class VariableCopy(GrowingTask, SequenceLabelling):
     def probe_set(self, size: int) -> Example:
         """Returns examples with the longest wait."""
         longest = jnp.int32(self.longest)
-        keys = jax.random.split(jax.random.key(TEST_SEED), size)
-        return jax.jit(jax.vmap(lambda key: self._waiting(key, longest - 1, longest)))(keys)
+        return fixed_batch(lambda key: self._waiting(key, longest - 1, longest), size)
 
     def _waiting(self, key: PRNGKeyArray, shortest: Int[Array, ""], longest: Int[Array, ""]) -> Example:
         memory_key, wait_key = jax.random.split(key)
