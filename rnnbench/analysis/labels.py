@@ -34,7 +34,17 @@ CELLS = {
     "s4d": "S4D",
 }
 
-TASKS = {"anbn": "a^n b^n", "anbncn": "a^n b^n c^n", "cifar10": "CIFAR-10", "mnist": "MNIST", "n_back": "n-back"}
+TASKS = {
+    "anbn": "a^n b^n",
+    "anbncn": "a^n b^n c^n",
+    "cifar10": "CIFAR-10",
+    "embedded_reber": "Embedded Reber",
+    "mackey_glass": "Mackey-Glass",
+    "mnist": "MNIST",
+    "modular_arithmetic_brackets": "Modular arithmetic, brackets",
+    "n_back": "n-back",
+    "shuffle_dyck": "Shuffle-Dyck",
+}
 
 ABBREVIATIONS = {"mse", "nmse"}
 

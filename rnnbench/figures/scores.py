@@ -18,7 +18,7 @@ from rnnbench.figures.style import plain, styled
 from rnnbench.records.bins import bin_label
 
 MOST_LEVEL = 6
-"""Labels of more bins than these are turned, since they would overlap."""
+"""More labels than these on an axis would overlap: those of bins are turned, and those of values left to matplotlib."""
 
 SIZES = ("model.hidden_size", "model.parameters", "size.parameters", "size.state_size")
 """Columns of the runs that say how large a model is, each in its own way."""
@@ -150,6 +150,9 @@ def score_by_value(runs: pd.DataFrame, key: str) -> Figure:
             axes.plot(at, quartiles[0.5], color=look.colour, marker=look.marker or "o", markersize=7)
         if (rows["at"] > 0).all():
             axes.set_xscale("log")
+        if len(values := rows["at"].unique()) <= MOST_LEVEL:
+            axes.set_xticks(values, [f"{value:g}" for value in values])
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(plain(metric_label(key.rpartition(".")[2])))
         score_axis(axes, rows)
     legend(figure, table, looks)
