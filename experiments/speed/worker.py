@@ -144,6 +144,8 @@ def torch_side(cell: str, length: int, batch: int, hidden: int, **_: Any) -> Sid
     package, _, name = TORCH[cell].rpartition(".")
     layer = getattr(importlib.import_module(package), name)
     rnn = layer(**{"input_size": 2, "hidden_size": hidden, **TORCH_OPTIONS.get(cell, lambda _: {})(hidden)})
+    # As XLA does: gradients that vanish become subnormal numbers, which make a step several times as long on some CPUs.
+    torch.set_flush_denormal(True)
     readout = torch.nn.Linear(hidden, 1)
     params = [*rnn.parameters(), *readout.parameters()]
     optimizer = torch.optim.Adam(params, lr=LEARNING_RATE)
