@@ -1,7 +1,7 @@
-"""Draws what each cell reaches in each task: `python experiments/tasks/figure.py RESULTS FOLDER`.
+"""Draws what each cell reaches, and says which claims hold: `python experiments/tasks/figure.py RESULTS PAIRS FOLDER`.
 
-A score is placed between the task's chance level, 0, and a perfect score, 1: an error of 0 or a share of 1. Errors
-worse than chance count as 0.
+In the grid of tasks and cells, a score is placed between the task's chance level, 0, and a perfect score, 1: an error
+of 0 or a share of 1. Scores worse than chance count as 0.
 """
 
 import sys
@@ -11,10 +11,10 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnbench import load_runs
-from rnnbench.analysis.labels import cell_label
+from rnnbench import load_runs, load_scores
+from rnnbench.analysis.labels import cell_label, title
 from rnnbench.analysis.settings import label_runs
-from rnnbench.figures import STYLE, save
+from rnnbench.figures import STYLE, save, score_by_value, scores_by
 
 FAMILIES = {
     "language": ["sentence_completion"],
@@ -28,6 +28,10 @@ FAMILIES = {
     "images, signals": ["digits", "irregular_adding", "mackey_glass", "lorenz"],
 }
 CELLS = ["rnn", "lstm", "gru"]
+FORMAL = ["regular languages", "counters and stacks"]
+REGULAR = ["parity", "even_pairs", "cycle_navigation", "modular_arithmetic"]
+LEAST = 2
+"""A cell solves a task if at least so many of its runs do."""
 
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -63,6 +67,34 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def claims(found: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Returns the verdict on each claim, by the rules in README.md.
+
+    Args:
+        found: from `table`.
+        pairs: the runs of `associative_recall` with 2, 4, 8 and 16 pairs.
+    """
+    solved = {cell: {*own["task"][own["solved"] >= LEAST]} for cell, own in found.groupby("cell")}
+    both = solved["rnn"] & solved["lstm"] & {*REGULAR}
+    verdicts = {
+        "regular languages generalise in RNN and LSTM": (
+            "holds" if both == {*REGULAR} else "holds in part" if both else "does not hold"
+        )
+    }
+    for task in ("anbn", "dyck"):
+        by = {cell for cell in CELLS if task in solved[cell]}
+        verdicts[f"{title(task)} is learned by the LSTM alone"] = (
+            "holds" if by == {"lstm"} else "does not hold" if by else "undecided"
+        )
+    for cell in CELLS:
+        medians = pairs[pairs["model.name"] == cell].groupby("task.pairs")["final.accuracy"].median()
+        falls = (medians.sort_index().diff().dropna() < 0).all()
+        verdicts[f"associative recall falls with the number of pairs, {cell_label(cell)}"] = (
+            "holds" if falls else "does not hold"
+        )
+    return pd.DataFrame({"claim": verdicts.keys(), "verdict": verdicts.values()})
+
+
 def draw(found: pd.DataFrame) -> Figure:
     """Draws a cell of a grid for each task and cell: the darker, the nearer to a perfect score; a dot if solved."""
     tasks = list(dict.fromkeys(found["task"]))
@@ -80,19 +112,30 @@ def draw(found: pd.DataFrame) -> Figure:
                 colour = "white" if share > 0.55 else "black"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=11)
         axes.set_xticks(range(len(CELLS)), [cell_label(cell) for cell in CELLS])
-        axes.set_yticks(range(len(tasks)), [task.replace("_", " ") for task in tasks], fontsize=12)
+        axes.set_yticks(range(len(tasks)), [title(task) for task in tasks], fontsize=12)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         for start in found.drop_duplicates("family")["task"]:
             axes.axhline(tasks.index(start) - 0.5, color="black", linewidth=1.5)
-        axes.set_title("Median score, in % of the way from chance to perfect", fontsize=13, pad=12)
+        figure.suptitle("Median score, in % of the way from chance to perfect", fontsize=13)
     return figure
 
 
 if __name__ == "__main__":
-    source, folder = map(Path, sys.argv[1:])
-    found = table(load_runs(source))
-    for path in save(draw(found), folder / "tasks"):
-        print(f"written: {path}")
+    source, of_pairs, folder = map(Path, sys.argv[1:])
+    runs, pairs, scores = load_runs(source), load_runs(of_pairs), load_scores(source)
+    found = table(runs)
+    formal = runs["run_id"][runs["task.name"].isin([task for family in FORMAL for task in FAMILIES[family]])]
+    figures = {
+        "tasks": draw(found),
+        "score_by_length": scores_by(scores[scores["run_id"].isin(formal)], runs, "length"),
+        "score_by_pairs": score_by_value(pairs, "task.pairs"),
+    }
+    for name, figure in figures.items():
+        for path in save(figure, folder / name):
+            print(f"written: {path}")
+    verdicts = claims(found, pairs)
     found.to_csv(folder / "scores.csv", index=False, float_format="%.4g")
+    verdicts.to_csv(folder / "claims.csv", index=False)
     print(found.to_string(index=False, float_format="{:.3g}".format))
+    print(verdicts.to_string(index=False))
