@@ -19,7 +19,7 @@ MakeCell = Callable[..., nnx.RNNCellBase]
 class Model(nnx.Module):
     """Embedding, recurrent layers and readout, the same around every cell.
 
-        x_t = embedding[token_t]                    for a task with tokens, otherwise the features themselves
+        x_t = sum_i embedding[token_ti]             for a task with tokens, otherwise the features themselves
         h_t^l = cell^l(h_{t-1}^l, z_t^{l-1})        with z_t^0 = x_t
         z_t^l = N^l(h_t^l) + z_t^{l-1}              N only with `layer_norm`, the sum only with `residual` and if l > 1
         y_t = z_t^L R + r                           with `tie_embedding`, R is the embedding, transposed
@@ -108,7 +108,8 @@ class Model(nnx.Module):
         """Runs a batch of sequences.
 
         Args:
-            inputs: token ids `(batch, time)`, or features `(batch, time, features)`.
+            inputs: token ids `(batch, time)`, or `(batch, time, ids)` if each step has several, or features `(batch,
+                time, features)`.
             mask: False at padded steps.
             carry: each layer's states before the first step, as returned by this method; by default the cells'
                 initial states.
@@ -124,8 +125,7 @@ class Model(nnx.Module):
         """
         if carry is not None and self.backward is not None:
             raise ValueError("carry: expected None for a bidirectional model, which reads a sequence as a whole")
-        x = inputs if self.embedding is None else self.embedding(inputs)
-        x, mask = jnp.swapaxes(x, 0, 1), mask.T
+        x, mask = self._embed(inputs), mask.T
         last = []
         for i in range(len(self.layers)):
             layer_carry, x = self._layer(
@@ -156,12 +156,19 @@ class Model(nnx.Module):
         self, inputs: Shaped[Array, "batch time ..."], mask: Bool[Array, "batch time"]
     ) -> list[Float[Array, "time batch _"]]:
         """Returns the inputs of each layer, time first: embeddings or features, then outputs of the layer below."""
-        x = jnp.swapaxes(inputs if self.embedding is None else self.embedding(inputs), 0, 1)
+        x = self._embed(inputs)
         xs = [x]
         for i in range(len(self.layers) - 1):
             _, x = self._layer(i, x, mask.T)
             xs.append(x)
         return xs
+
+    def _embed(self, inputs: Shaped[Array, "batch time ..."]) -> Float[Array, "time batch _"]:
+        """Returns the inputs of the first layer, time first."""
+        x = inputs if self.embedding is None else self.embedding(inputs)
+        if self.embedding is not None and inputs.ndim == 3:
+            x = jnp.sum(x, axis=2)
+        return jnp.swapaxes(x, 0, 1)
 
     def _layer(
         self,

@@ -6,6 +6,9 @@ from rnnbench.config.initialization import check_init
 from rnnbench.config.schema import Config
 from rnnbench.errors import InapplicableError
 
+FILES = ("path", "train")
+"""Arguments by which tasks are told where their data are."""
+
 
 def check_applicable(config: Config, varied: Collection[str] = ()) -> None:
     """Checks that a run can be trained as configured.
@@ -18,7 +21,7 @@ def check_applicable(config: Config, varied: Collection[str] = ()) -> None:
         InapplicableError: the task needs data that nobody named, or the cell cannot be initialised as asked for.
         UserError: the cell or the initialisation cannot be built.
     """
-    if config.task.get("path", "") is None:
-        name = config.task["name"]
-        raise InapplicableError(f"task={name}: needs data of yours; task.path=... says where it is")
+    for key in FILES:
+        if config.task.get(key, "") is None:
+            raise InapplicableError(f"task={config.task['name']}: needs data of yours; task.{key}=... says where it is")
     check_init(config, varied)

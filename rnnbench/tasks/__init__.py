@@ -2,8 +2,8 @@
 
 `base` defines what a task is. `symbols` has the base classes of tasks that read symbols, `lengths` that of tasks scored
 beyond the lengths of training, and `sentences` that of tasks with sentences. The folders are families of tasks: `lags`
-(Hochreiter & Schmidhuber 1997), `recall`, and `formal` languages. Imports JAX and, of this package, only
-`config.annotations`.
+(Hochreiter & Schmidhuber 1997), `recall`, `formal` languages, `images`, `signals`, and `text` from files. Imports JAX
+and, of this package, only `config.annotations`.
 """
 
 from rnnbench.tasks.base import Example, GrowingTask, Task
@@ -43,6 +43,7 @@ from rnnbench.tasks.signals.irregular_adding import IrregularAdding
 from rnnbench.tasks.signals.lorenz import Lorenz
 from rnnbench.tasks.signals.mackey_glass import MackeyGlass
 from rnnbench.tasks.symbols import NextSymbols, SequenceClassification, SequenceLabelling, SymbolTask
+from rnnbench.tasks.text.named_entities import NamedEntities
 from rnnbench.tasks.user_data import UserData
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "ModularArithmetic",
     "Multiplication",
     "NBack",
+    "NamedEntities",
     "NextSymbols",
     "Parity",
     "Permutations",

@@ -14,7 +14,8 @@ class Example(NamedTuple):
     """One example; with a leading axis on every leaf, a batch of them.
 
     Attributes:
-        inputs: token ids `(time,)` for a task with a `vocab_size`, else features `(time, features)`.
+        inputs: token ids `(time,)` for a task with a `vocab_size`, or `(time, ids)` if each step has several, whose
+            embeddings are added; else features `(time, features)`.
         targets: what the loss compares the outputs with; its shape is the task's own.
         mask: `(time,)`, False at padded steps, which leave the recurrent state unchanged.
         info: anything else that scoring needs, by name. `distance`, if present, is the number of steps from the cue to

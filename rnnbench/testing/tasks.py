@@ -101,7 +101,8 @@ def _same(a: PyTree, b: PyTree) -> bool:
 
 def _check_inputs(task: Task, batch: Example) -> None:
     inputs, mask = np.asarray(batch.inputs), np.asarray(batch.mask)
-    shape = (EXAMPLES, task.length) if task.vocab_size else (EXAMPLES, task.length, task.in_features)
+    ids = inputs.shape[2:3]  # none, or several at each step
+    shape = (EXAMPLES, task.length, *(ids if task.vocab_size else (task.in_features,)))
     _require(
         inputs.shape == shape, task, f"inputs: expected the shape {shape[1:]} for an example, got {inputs.shape[1:]}"
     )

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from rnnbench.config import objects, schema
+from rnnbench.config.applicable import FILES
 from rnnbench.config.compose import compose
 from rnnbench.config.metadata import keys
 from rnnbench.errors import UserError
@@ -30,8 +31,8 @@ def test_every_model_is_valid(model: str) -> None:
 def test_every_task_is_valid(task: str) -> None:
     parsed = compose(f"task={task}")
     assert parsed.task["name"] == task
-    if parsed.task.get("path", "") is None:
-        with pytest.raises(UserError, match=r"task\.path: expected .* got none"):
+    if needed := [key for key in FILES if parsed.task.get(key, "") is None]:
+        with pytest.raises(UserError, match=rf"task\.{needed[0]}: expected .* got none"):
             objects.instantiate(parsed.task, "task")
     else:
         assert objects.instantiate(parsed.task, "task").length > 0

@@ -1,0 +1,1 @@
+"""Tasks on text from files of the user's."""
