@@ -23,6 +23,7 @@ class Model(nnx.Module):
         h_t^l = cell^l(h_{t-1}^l, z_t^{l-1})        with z_t^0 = x_t
         z_t^l = N^l(h_t^l) + z_t^{l-1}              N only with `layer_norm`, the sum only with `residual` and if l > 1
         y_t = z_t^L R + r                           with `tie_embedding`, R is the embedding, transposed
+        y_t[i, j] = (z_t^L R + r)_j + A_ij          for a task whose outputs are `pairwise`
 
     N is layer normalisation with a gain and a bias for each layer (Ba et al. 2016). The residual connection (He et al.
     2016) starts at the second layer, because the first may read inputs of another width.
@@ -86,6 +87,8 @@ class Model(nnx.Module):
         self.layers = nnx.List([make_cell(width, hidden_size, rngs=rngs) for width in widths])
         self.readout = None if tie_embedding else nnx.Linear(out, task.out_features, rngs=rngs)
         self.readout_bias = nnx.Param(jnp.zeros(task.out_features)) if tie_embedding else None
+        out_features = task.out_features
+        self.transitions = nnx.Param(jnp.zeros((out_features, out_features))) if task.pairwise else None
         norms = [nnx.LayerNorm(out, rngs=rngs) for _ in widths] if layer_norm else []
         self.norms = nnx.List(norms) if layer_norm else None
         # Last, so that a bidirectional model starts with the forward cells of one that is not.
@@ -104,7 +107,7 @@ class Model(nnx.Module):
         perturbation: list[PyTree] | None = None,
         dropout: Dropout | None = None,
         truncate: int | None = None,
-    ) -> tuple[Float[Array, "batch *time out"], list[PyTree]]:
+    ) -> tuple[Float[Array, "batch ... out"], list[PyTree]]:
         """Runs a batch of sequences.
 
         Args:
@@ -118,7 +121,8 @@ class Model(nnx.Module):
             truncate: steps of a segment through which the gradient passes (see `unroll`).
 
         Returns:
-            The outputs at every step (or only at the last one, without a time axis), and each layer's last carry.
+            The outputs at every step (or only at the last one, without a time axis), and each layer's last carry. The
+            outputs of a step are `(out,)`, or `(out, out)` if the task's are `pairwise`.
 
         Raises:
             ValueError: a carry is given to a bidirectional model, which has to read a sequence as a whole.
@@ -140,12 +144,19 @@ class Model(nnx.Module):
             )
             last.append(layer_carry)
         x = x if self.last_step_only else jnp.swapaxes(x, 0, 1)
+        y = self._read_out(x)
+        if self.transitions is not None:
+            y = jnp.broadcast_to(y[..., None, :], (*y.shape, y.shape[-1]))
+            y += jnp.broadcast_to(self.transitions[...], y.shape)
+        return y, last
+
+    def _read_out(self, x: Float[Array, "... hidden"]) -> Float[Array, "... out"]:
         if self.readout is not None:
-            return self.readout(x), last
+            return self.readout(x)
         assert self.embedding is not None, "to which the readout is tied"
         assert self.readout_bias is not None
         logits = self.embedding.attend(x)
-        return logits + jnp.broadcast_to(self.readout_bias[...], logits.shape), last
+        return logits + jnp.broadcast_to(self.readout_bias[...], logits.shape)
 
     @property
     def cells(self) -> list[nnx.RNNCellBase]:

@@ -1,5 +1,7 @@
 """The model around the cells: any cell, any number of layers, and carries passed from call to call."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from flax import nnx
 
 from rnnbench.cells import GRU, LSTM, VanillaRNN
 from rnnbench.model import state_names
-from rnnbench.tasks import Adding, CopyMemory, SentenceCompletion
+from rnnbench.tasks import Adding, CopyMemory, Example, SentenceCompletion, SequenceLabelling
 from tests.helpers import BATCH, HIDDEN, batch_of, build
 
 LENGTH = 6
@@ -139,6 +141,36 @@ def test_a_tied_readout_is_the_transposed_embedding():
 def test_a_readout_that_cannot_be_tied(task, size, message):
     with pytest.raises(ValueError, match=message):
         build(GRU, task, embedding_size=size, tie_embedding=True)
+
+
+class Pairs(SequenceLabelling):
+    """A task with three ids at each step, whose outputs depend on the one before."""
+
+    pairwise = True
+
+    def __init__(self) -> None:
+        super().__init__(LENGTH, symbols="abcde", answers="xy")
+
+    def example(self, key):
+        ids = jax.random.randint(key, (LENGTH, 3), 0, 5)
+        scored = jnp.ones(LENGTH, bool)
+        return Example(inputs=ids, targets=ids[:, 0] % 2, mask=scored, info={"scored": scored})
+
+
+def test_embeddings_of_a_step_are_added_and_outputs_scored_after_each_other():
+    task = Pairs()
+    model, batch = build(VanillaRNN, task), batch_of(task)
+    assert not model.transitions[...].any()
+    model.transitions[...] = jnp.array([[0.0, 1.0], [2.0, 3.0]])
+    x = np.asarray(model.embedding.embedding[...])[batch.inputs].sum(axis=2)
+    y = np.asarray(model.readout(nnx.RNN(model.layers[0])(jnp.asarray(x))))
+    outputs, _ = jax.jit(lambda inputs, mask: model(inputs, mask))(batch.inputs, batch.mask)
+    assert outputs.shape == (len(batch.inputs), *task.output_shape(LENGTH))
+    for before, after in itertools.product(range(2), repeat=2):
+        expected = y[..., after] + 2 * before + after
+        np.testing.assert_allclose(outputs[..., before, after], expected, rtol=1e-4, atol=1e-5)
+    [inputs] = model.layer_inputs(batch.inputs, batch.mask)
+    np.testing.assert_allclose(inputs, x.swapaxes(0, 1), rtol=1e-6)
 
 
 class FourStates(LSTM):

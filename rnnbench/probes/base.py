@@ -76,7 +76,7 @@ def answer_step(task: Task, batch: Example) -> int:
     last = int(mask.sum(axis=1).max())
     if task.last_step_only:
         return last
-    outputs = jax.random.normal(jax.random.key(0), (*mask.shape, task.out_features))
+    outputs = jax.random.normal(jax.random.key(0), (len(mask), *task.output_shape(mask.shape[1])))
     slopes = jax.jit(jax.vmap(jax.grad(task.probe_loss)))(outputs, jax.tree.map(jnp.asarray, batch))
-    reached = np.flatnonzero(np.any(np.asarray(slopes) != 0, axis=(0, 2)))
+    reached = np.flatnonzero(np.any(np.moveaxis(np.asarray(slopes), 1, 0).reshape(mask.shape[1], -1) != 0, axis=1))
     return int(reached.max()) + 1 if reached.size else last

@@ -28,8 +28,11 @@ class Example(NamedTuple):
     info: dict[str, Shaped[Array, "..."]]
 
 
-Outputs = Float[Array, "time out"] | Float[Array, " out"]
-"""A model's outputs for one example: at every step, or at the last one if the task has `last_step_only`."""
+Outputs = Float[Array, "time out"] | Float[Array, " out"] | Float[Array, "time out out"]
+"""A model's outputs for one example: at every step, or at the last one if the task has `last_step_only`.
+
+With `pairwise`, those of a step are scores of each output (column) after each (row).
+"""
 
 TEST_SEED = 0x7E57
 """Seed of every generated test set. All runs share it, so that their scores are paired."""
@@ -64,6 +67,7 @@ class Task(abc.ABC):
         in_features: number of input features, if `vocab_size` is None.
         out_features: number of outputs of the readout: classes, regression targets, or one logit for two classes.
         last_step_only: whether only the output after the last step is scored.
+        pairwise: whether an output's score depends on the one before it: the model adds a matrix of transitions.
         causal: whether later inputs contain the answers, as in language modelling: then no model may read backwards.
         score: name of the metric by which runs are compared.
         score_goal: whether a higher score is better ("max") or a lower one ("min").
@@ -77,6 +81,7 @@ class Task(abc.ABC):
     in_features: int = 1
     out_features: int
     last_step_only: ClassVar[bool] = False
+    pairwise: bool = False
     causal: ClassVar[bool] = False
     score: ClassVar[str]
     score_goal: ClassVar[Literal["max", "min"]]
@@ -85,6 +90,12 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def example(self, key: PRNGKeyArray) -> Example:
         """Returns one training example, drawn from `key`."""
+
+    def output_shape(self, steps: int) -> tuple[int, ...]:
+        """Returns the shape of a model's outputs for an example of this many steps."""
+        if self.last_step_only:
+            return (self.out_features,)
+        return (steps, *[self.out_features] * (2 if self.pairwise else 1))
 
     @abc.abstractmethod
     def loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:

@@ -33,8 +33,7 @@ def check_oracle(task: Task, answer: Answer) -> dict[str, float]:
     """
     test = jax.tree.map(np.asarray, task.test_set(TEST_SIZE))
     size, length = test.mask.shape
-    shape = (size, task.out_features) if task.last_step_only else (size, length, task.out_features)
-    outputs = np.zeros(shape, np.float32)
+    outputs = np.zeros((size, *task.output_shape(length)), np.float32)
     for number, mask in enumerate(test.mask):
         found = answer(test.inputs[number][mask])
         outputs[number, ...] = found if task.last_step_only else np.pad(found, ((0, length - len(found)), (0, 0)))

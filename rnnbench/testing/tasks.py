@@ -148,13 +148,9 @@ def _check_targets(task: Task, batch: Example) -> None:
             _require(np.isfinite(leaf).all(), task, "targets: some are not finite")
 
 
-def _output_shape(task: Task) -> tuple[int, ...]:
-    return (task.out_features,) if task.last_step_only else (task.length, task.out_features)
-
-
 def _some_outputs(task: Task) -> Float[Array, "..."]:
     """Returns outputs for a batch, as an untrained model might compute them."""
-    return jax.random.normal(jax.random.key(1), (EXAMPLES, *_output_shape(task)))
+    return jax.random.normal(jax.random.key(1), (EXAMPLES, *task.output_shape(task.length)))
 
 
 def _check_loss(task: Task, batch: Example) -> None:
@@ -244,7 +240,8 @@ def _check_chance(task: Task, test: Example) -> None:
     _require(task.score in chance, task, f"chance: give the chance level of the score {task.score!r}")
     outputs = _fit_blind_outputs(task)
     if not task.last_step_only:  # and beyond the steps of training, as at their end
-        outputs = jnp.pad(outputs, ((0, test.mask.shape[-1] - len(outputs)), (0, 0)), mode="edge")
+        longer = (0, test.mask.shape[-1] - len(outputs))
+        outputs = jnp.pad(outputs, (longer, *[(0, 0)] * (outputs.ndim - 1)), mode="edge")
     score = jax.jit(jax.vmap(lambda example: (task.metrics(outputs, example), task.loss(outputs, example))))
     metrics, losses = jax.tree.map(np.asarray, score(test))
     summary = task.summary(metrics, jax.tree.map(np.asarray, test))
@@ -311,7 +308,7 @@ def _fit_blind_outputs(task: Task) -> Outputs:
 
     @jax.jit
     def fit(key: PRNGKeyArray) -> Array:
-        outputs = 0.01 * jax.random.normal(key, _output_shape(task))  # so that no two classes tie
+        outputs = 0.01 * jax.random.normal(key, task.output_shape(task.length))  # so that no two classes tie
         state = (outputs, optimizer.init(outputs))
         return jax.lax.scan(step, state, jax.random.split(key, FIT_STEPS))[0][0]
 

@@ -25,9 +25,9 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / name) for name in ("train", "test")}
 
 
-@pytest.mark.parametrize(("buckets", "ids"), [(0, ()), (50, (4,))])
-def test_contract(files: dict[str, str], buckets: int, ids: tuple[int, ...]) -> None:
-    task = NamedEntities(**files, min_count=1, buckets=buckets)
+@pytest.mark.parametrize(("buckets", "ids", "crf"), [(0, (), False), (50, (4,), False), (0, (), True)])
+def test_contract(files: dict[str, str], buckets: int, ids: tuple[int, ...], crf: bool) -> None:
+    task = NamedEntities(**files, min_count=1, buckets=buckets, crf=crf)
     check_task(task)
     assert task.tags == ("O", "B-loc", "B-per", "I-per")
     assert task.test_set(1).inputs.shape == (2, 6, *ids)

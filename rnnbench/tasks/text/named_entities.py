@@ -12,8 +12,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rnnbench.tasks.base import Example, Task
+from rnnbench.tasks.base import Example, Outputs, Task
 from rnnbench.tasks.text.columns import TaggedSentence, read_columns
+from rnnbench.tasks.text.crf import log_likelihood, viterbi
 from rnnbench.tasks.text.spans import OUTSIDE, Scheme, ends, spans, split_tag, starts, tags_of
 from rnnbench.tasks.text.vocabulary import UNKNOWN, Vocabulary
 
@@ -39,6 +40,9 @@ class NamedEntities(Task):
     characters, its last three and its shape, whose embeddings are added to its own.
 
     The loss is the mean cross-entropy over the words of a sentence, in nats; `accuracy` is the share of right tags.
+    With `crf`, the model scores each tag after each other one, and the predicted tags are the most probable sequence in
+    a linear-chain conditional random field; the loss is its negative log-likelihood, divided by the number of words.
+
     The score `f1` is 2 R / (P + G): of P spans that the predicted tags say and G that are right, R agree in start, end
     and kind, counted over the whole test set. Predicted tags that break the scheme's rules are read as the shared task
     of CoNLL-2003 reads them. `precision` is R / P, `recall` R / G, and `f1_KIND` counts one kind alone.
@@ -57,6 +61,7 @@ class NamedEntities(Task):
         scheme: how the tags to be predicted are written.
         min_count: words that are rarer in training are unknown.
         buckets: number of embeddings for starts, ends and shapes of words; none for 0.
+        crf: whether the tags of a sentence are scored together.
 
     Raises:
         ValueError: a file is missing or wrong, a tag is none of any scheme, or a number is too small.
@@ -76,6 +81,7 @@ class NamedEntities(Task):
         scheme: Scheme = "IOB2",
         min_count: int = 2,
         buckets: int = 2000,
+        crf: bool = False,
     ) -> None:
         if scored not in ("test", "dev"):
             raise ValueError(f"scored: expected 'test' or 'dev', got {scored!r}")
@@ -93,6 +99,7 @@ class NamedEntities(Task):
         self.kinds = sorted({split_tag(tag)[1] for tag in used})
         self.vocabulary = Vocabulary((sentence.words for sentence in training), min_count, buckets)
         self.vocab_size = self.vocabulary.size
+        self.pairwise = crf
         self.out_features = len(self.tags)
         self._training, self._test = self._arrays(training), self._arrays(held_out)
         self.length = self._training.inputs.shape[1]
@@ -134,13 +141,15 @@ class NamedEntities(Task):
             info={},
         )
 
-    def loss(self, outputs: Float[Array, "time out"], example: Example) -> Float[Array, ""]:
+    def loss(self, outputs: Outputs, example: Example) -> Float[Array, ""]:
+        if self.pairwise:
+            return -log_likelihood(outputs, example.targets, example.mask) / jnp.sum(example.mask, dtype=jnp.float32)
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, example.targets)
         return _mean(losses, example.mask)
 
-    def metrics(self, outputs: Float[Array, "time out"], example: Example) -> dict[str, Float[Array, ""]]:
+    def metrics(self, outputs: Outputs, example: Example) -> dict[str, Float[Array, ""]]:
         """Returns the score of a sentence, and how many spans of each kind are right, predicted, and there."""
-        predicted = jnp.argmax(outputs, axis=-1)
+        predicted = viterbi(outputs, example.mask) if self.pairwise else jnp.argmax(outputs, axis=-1)
         counts = self._rules.count(predicted, example.targets, example.mask)
         right, found, there = (counts[name].sum() for name in ("right", "found", "there"))
         return {
