@@ -43,6 +43,7 @@ from rnnbench.tasks.signals.irregular_adding import IrregularAdding
 from rnnbench.tasks.signals.lorenz import Lorenz
 from rnnbench.tasks.signals.mackey_glass import MackeyGlass
 from rnnbench.tasks.symbols import NextSymbols, SequenceClassification, SequenceLabelling, SymbolTask
+from rnnbench.tasks.text.ambiguous_names import AmbiguousNames
 from rnnbench.tasks.text.named_entities import NamedEntities
 from rnnbench.tasks.user_data import UserData
 
@@ -50,6 +51,7 @@ __all__ = [
     "CIFAR10",
     "MNIST",
     "Adding",
+    "AmbiguousNames",
     "AssociativeRecall",
     "Completion",
     "Compression",

@@ -167,6 +167,11 @@ def n_back(words: Words) -> Words:
     return [""] * 5 + ["=" if a == b else "!" for a, b in zip(words, words[5:], strict=False)]
 
 
+def ambiguous_names(words: Words) -> Words:
+    assert words[0] == words[-1]
+    return ["person" if words[3] in ("daughter", "brother", "author", "neighbour") else "place"]
+
+
 class Case(NamedTuple):
     task: SymbolTask
     oracle: Callable[[Words], Words]
@@ -203,6 +208,7 @@ CASES = {
     "compression": Case(tasks.Compression(symbols=5, alphabet=4), compression),
     "echo": Case(tasks.Echo(length=12, delay=5), echo),
     "n_back": Case(tasks.NBack(length=14, back=5), n_back),
+    "ambiguous_names": Case(tasks.AmbiguousNames(distance=6), ambiguous_names),
 }
 each = pytest.mark.parametrize("name", CASES)
 

@@ -1,1 +1,1 @@
-"""Tasks on text from files of the user's."""
+"""Named entities: in files of the user's, or generated."""
