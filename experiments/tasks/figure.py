@@ -17,7 +17,7 @@ from rnnbench.analysis.settings import label_runs
 from rnnbench.figures import STYLE, save, score_by_value, scores_by
 
 FAMILIES = {
-    "language": ["sentence_completion"],
+    "language": ["sentence_completion", "ambiguous_names"],
     "long time lags": ["adding", "multiplication", "temporal_order", "long_lag", "two_sequence", "embedded_reber"],
     "recall": [
         *("copy", "variable_copy", "selective_copy", "reverse", "sorting", "repeat_copy", "compression"),
