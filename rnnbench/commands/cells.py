@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="rnnbench cells",
-        description="Shows the cells that model=NAME selects: what each is, its gates and states, how large the model "
-        "is, and the median time of a training step on this machine. Overrides choose the size and the task, for "
-        "example model.parameters=16000 task.length=200, or some of the cells: model=lstm,gru.",
+        description="Shows the cells that model=NAME selects: what each is, its gates and states, whether all its time "
+        "steps can be computed at once, how large the model is, and the median time of a training step on this "
+        "machine. Overrides choose the size and the task, for example model.parameters=16000 task.length=200, or some "
+        "of the cells: model=lstm,gru.",
     )
     add_overrides(parser)
     parser.add_argument("--untimed", action="store_true", help="do not measure the time, which takes seconds a cell")
@@ -47,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = (f"train.steps={STEPS}", f"train.eval_every={STEPS}", "train.test_size=1", "probe.at_evaluation=[]")
     configs = [compose(f"model={name}", *others, *own, config_dir=arguments.config_dir) for name in names]
 
-    headings = ["model=", "what it is", "gates", "states", "hidden size", "parameters", "state size"]
-    table = terminal.table(*headings, *([] if arguments.untimed else ["ms a step"]))
+    about = ["model=", "what it is", "gates", "states", "parallel in time"]
+    sizes = ["hidden size", "parameters", "state size"]
+    table = terminal.table(*about, *sizes, *([] if arguments.untimed else ["ms a step"]))
     for column in table.columns[1:4]:
         column.justify, column.overflow = "left", "fold"
     console = Console(file=sys.stderr)
@@ -76,6 +78,7 @@ def _about(config: Config, timed: bool) -> list[str]:
     import jax
 
     from rnnbench.cells import GatedCell
+    from rnnbench.cells.linear import is_linear
     from rnnbench.model import state_names
     from rnnbench.training.devices import start_devices, use_devices
     from rnnbench.training.program import Program
@@ -85,7 +88,8 @@ def _about(config: Config, timed: bool) -> list[str]:
     program = Program([config], jax.devices())
     cell = program.builder.template.layers[0]
     gates = ", ".join(cell.gates) if isinstance(cell, GatedCell) else ""
-    row = [gates, ", ".join(state_names(cell)), *(f"{size:,}" for size in program.builder.sizes.values())]
+    row = [gates, ", ".join(state_names(cell)), "yes" if is_linear(cell) else "no"]
+    row += [f"{size:,}" for size in program.builder.sizes.values()]
     if timed:
         seconds = []
         states = program.place([program.init(config)])

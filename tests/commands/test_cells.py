@@ -21,7 +21,8 @@ def test_each_cell_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys.readouterr().out)
     assert {"rnn", "lstm", "gru", "lem", "slstm"} <= {*found}
     # 4 (2 + 8 + 1) 8 parameters of the gates and 8 + 1 of the readout; h and c.
-    assert found["lstm"][-9:] == ["input,", "forget,", "candidate,", "output", "h,", "c", "8", "361", "16"]
+    assert found["lstm"][-10:] == ["input,", "forget,", "candidate,", "output", "h,", "c", "no", "8", "361", "16"]
+    assert {name for name, words in found.items() if "yes" in words} == {"lru", "min_gru", "min_lstm", "s4d", "sru"}
     assert " ".join(found["gru"]).startswith("Gated recurrent unit (Cho et al., 2014)")
 
 

@@ -17,7 +17,7 @@ def test_help_explains_groups_and_keys(capsys: pytest.CaptureFixture[str]) -> No
         "model antisymmetric, clockwork, cornn, ",
         ", rnn, s4d, scrn, slstm, sru the recurrent cell",
         "init bias, chrono, default, identity, normal, np_rnn, orthogonal, sparse, spectral how its cell starts",
-        "task adding, anbn, anbncn, associative_recall, ",
+        "task adding, ambiguous_names, anbn, anbncn, ",
         "optimizer adam, adamw, rmsprop, sgd",
         "schedule constant, cosine, linear, step how its learning rate changes",
         "logger none, wandb",
