@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rnnbench import load_runs, load_scores
-from rnnbench.analysis.labels import cell_label, title
+from rnnbench.analysis.labels import cell_label, metric_label, title
 from rnnbench.analysis.settings import label_runs
 from rnnbench.figures import STYLE, save, score_by_value, scores_by
 
@@ -65,6 +65,17 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def in_words(found: pd.DataFrame) -> str:
+    """Returns a Markdown table: a row for each task, with the median, lowest and highest score of each cell."""
+    lines = ["| task | score | chance | RNN | LSTM | GRU |", "|---|---|---|---|---|---|"]
+    for task, own in found.groupby("task", sort=False):
+        by_cell = own.set_index("cell").loc[CELLS]
+        scores = (f"{row.median:.3g} ({row.lowest:.3g}..{row.highest:.3g})" for row in by_cell.itertuples())
+        about = (title(task), metric_label(own["score"].iloc[0]), f"{own['chance'].iloc[0]:.3g}")
+        lines.append(f"| {' | '.join((*about, *scores))} |")
+    return "\n".join(lines)
 
 
 def claims(found: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -137,5 +148,5 @@ if __name__ == "__main__":
     verdicts = claims(found, pairs)
     found.to_csv(folder / "scores.csv", index=False, float_format="%.4g")
     verdicts.to_csv(folder / "claims.csv", index=False)
-    print(found.to_string(index=False, float_format="{:.3g}".format))
+    print(in_words(found))
     print(verdicts.to_string(index=False))

@@ -74,6 +74,7 @@ def test_the_readme_counts_what_is_solved(found: pd.DataFrame) -> None:
     by_task = solves.groupby(found["task"])
     assert (by_task.ngroups, (by_task.sum() == 0).sum()) == (35, 15)
     assert (found["seeds"] == 3).all()
+    assert script.in_words(found) in (STUDY / "README.md").read_text()
 
 
 def test_claims_follow_from_what_is_solved() -> None:
