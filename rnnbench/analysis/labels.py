@@ -43,10 +43,11 @@ TASKS = {
     "mnist": "MNIST",
     "modular_arithmetic_brackets": "Modular arithmetic, brackets",
     "n_back": "n-back",
+    "ner": "Named entities",
     "shuffle_dyck": "Shuffle-Dyck",
 }
 
-ABBREVIATIONS = {"mse", "nmse"}
+ABBREVIATIONS = {"f1", "mse", "nmse"}
 
 
 def cell_label(name: str) -> str:

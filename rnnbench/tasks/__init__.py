@@ -2,8 +2,8 @@
 
 `base` defines what a task is. `symbols` has the base classes of tasks that read symbols, `lengths` that of tasks scored
 beyond the lengths of training, and `sentences` that of tasks with sentences. The folders are families of tasks: `lags`
-(Hochreiter & Schmidhuber 1997), `recall`, `formal` languages, `images`, `signals`, and `text` from files. Imports JAX
-and, of this package, only `config.annotations`.
+(Hochreiter & Schmidhuber 1997), `recall`, `formal` languages, `images`, `signals`, and `text`. Imports JAX and, of this
+package, only `config.annotations`.
 """
 
 from rnnbench.tasks.base import Example, GrowingTask, Task
